@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, clean
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from orchestra.files.sweeps import Plan
 
 DESCRIPTION = """Write one config for each point of a sweep into a new folder, and register them as a data set.
-The sweep is described in YAML, JSON or TOML. The sections grid, list, zip and random are combined with each other:
+--grid and --seeds describe a small sweep, or add to the grid of a file. The file is YAML, JSON or TOML. Its sections
+grid, list, zip and random are combined with each other:
 
   base:                            # values of every config
     epochs: 30
@@ -45,6 +46,7 @@ The sweep is described in YAML, JSON or TOML. The sections grid, list, zip and r
 docs/sweeps.md explains each section."""
 EXAMPLE = (
     "maestro dataset sweep grid.yaml --dry_run\n"
+    "maestro dataset sweep -n seeds --grid lr=0.1,0.01 --grid width=8,16 --seeds 5 -p configs\n"
     "maestro dataset sweep -n user.ana.grid grid.yaml -p configs"
 )
 _SHOWN = 3
@@ -53,8 +55,13 @@ _SHOWN = 3
 def sweep_arguments(parser: Parser) -> None:
     """Add the arguments of `dataset sweep`."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="description of the sweep: grid.yaml"
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="description of the sweep: grid.yaml; not needed with --grid or --seeds",
     )
+    grid_arguments(parser)
     parser.add_argument(
         "-n",
         "--name",
@@ -78,19 +85,50 @@ def sweep_arguments(parser: Parser) -> None:
     )
 
 
+def grid_arguments(parser: Parser) -> None:
+    """Add the options that describe a sweep."""
+    parser.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="vary a value of the configs: lr=0.1,0.01; optimizer.lr is one within optimizer; with several of these, "
+        "every combination",
+    )
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        help="vary seed: 5 for the seeds 0 to 4, or a list of them: 3,7,9",
+    )
+
+
+def options(ctx: Context) -> dict[str, Any]:
+    """Return the sweep that `--grid` and `--seeds` describe, for `files.sweeps.plan`; empty without them.
+
+    Raises:
+        BadInput: one of them cannot be used.
+    """
+    from orchestra.files import sweep_options
+
+    return sweep_options.described(ctx.args.grid, ctx.args.seeds)
+
+
 def sweep(ctx: Context) -> None:
     """Write the configs of a sweep and register them."""
     from orchestra.files import sweeps
 
     args = ctx.args
-    planned = sweeps.plan(args.file, format=args.format)
+    varied = options(ctx)
+    if args.file is None and not varied:
+        raise BadInput("which sweep?", hint="Name its file, or say what varies: --grid lr=0.1,0.01")
+    planned = sweeps.plan(args.file, varied, format=args.format)
     _note_unused(ctx, planned)
     if args.dry_run:
         _print_plan(ctx, planned)
         return
     if not args.name or not args.path:
         missing = "-n/--name" if not args.name else "-p/--path"
-        raise BadInput(f"{missing} is missing.", hint=f"For example: {EXAMPLE.splitlines()[1]}")
+        raise BadInput(f"{missing} is missing.", hint=f"For example: {EXAMPLE.splitlines()[-1]}")
     sweeps.check_folder(args.path.absolute())
     _ask(ctx, planned)
     _create(ctx, planned)

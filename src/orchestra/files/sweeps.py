@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any
 
 from orchestra.domain import documents, sweep_files, sweeps
@@ -25,6 +26,7 @@ from orchestra.files import (
     fs_health,
     manifest,
     sweep_check,
+    sweep_options,
     sweep_parser,
 )
 from orchestra.files.thread_map import Progress
@@ -82,13 +84,25 @@ class Plan:
         )
 
 
-def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the name used in the file
+def plan(
+    path: Path | None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    format: str | None = None,  # noqa: A002 - the name used in the file
+) -> Plan:
     """Read and check a sweep's file, and its template if it has one.
+
+    Args:
+        path: None for a sweep that consists of options.
+        options: what `sweep_options.described` returns; they add to the grid of the file.
 
     Raises:
         BadInput: it cannot be used; one sentence on what is wrong, and where.
     """
-    return plan_of(_values(path), path, format=format)
+    if path is None:
+        return plan_of(options, Path("the sweep"), format=format)
+    found = sweep_options.joined(_values(path), options, path.name)
+    return plan_of(found, path, format=format)
 
 
 def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # noqa: A002
