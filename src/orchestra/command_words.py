@@ -75,6 +75,7 @@ OPTIONS = {
     Field.DIRECTION: "--direction",
     Field.ENV: "--env",
     Field.EXCLUDE: "--exclude",
+    Field.FILE: "--file",
     Field.FIRST: "--id_min",
     Field.FORCE: "--force",
     Field.FORMAT: "--format",

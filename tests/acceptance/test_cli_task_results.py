@@ -180,6 +180,37 @@ def test_a_picture(over: Maestro) -> None:
     assert (over.folder / "data.npz").read_text() == "data"
 
 
+def test_a_report(over: Maestro) -> None:
+    away = over.folder / "away"
+    away.mkdir()
+    (away / "matplotlib.py").write_text("raise ImportError")
+    over.env["PYTHONPATH"] = str(away)
+    said = over.line("task report 0")
+    assert said.out == "user.ana.mlp.html\n"
+    assert "any browser shows it" in said.err
+    page = (over.folder / "user.ana.mlp.html").read_text()
+    for words in ("val.accuracy", "0/1", "1 job: exit status", "f %DATA %IN %OUT", "<svg"):
+        assert words in page
+    record = over.line("task report user.ana.mlp -o json").json
+    assert record == {
+        "task": 0,
+        "state": "FINALIZED",
+        "file": str(over.folder / "user.ana.mlp.html"),
+        "bytes": len((over.folder / "user.ana.mlp.html").read_bytes()),
+    }
+    (over.folder / "mine.html").write_text("mine")
+    refused = over.refused("task", "report", 0, "--file", "mine.html")
+    assert "mine.html exists and is not a report, so it is not replaced." in refused
+    assert "--file NAME.html writes another file." in refused
+    assert "cannot be written: No such file" in over.refused(
+        "task", "report", 0, "--file", "a/b.html"
+    )
+    # Where the volume is not, the report has what the database has.
+    (over.folder / "user.ana.mlp").rename(over.folder / "gone")
+    assert over.line("task report 0 -q --file x.html").out == "x.html\n"
+    assert "metrics.json is not in the database" in (over.folder / "x.html").read_text()
+
+
 def test_without_pyarrow_and_matplotlib_a_sentence_says_what_to_install(over: Maestro) -> None:
     away = over.folder / "away"
     for name in ("pyarrow", "matplotlib"):

@@ -163,8 +163,18 @@ def test_folders_are_read_in_ranges(crowded: World, name: str) -> None:
     assert found.buffers < 2_500
 
 
-def test_results_are_read_in_ranges_too(crowded: World) -> None:
-    params = {"task": 0, "version": 2, "first": 20_000, "next": 20_500}
-    found = plan(crowded.conn, load("jobs/jobs").results, params)
+@pytest.mark.parametrize(
+    ("which", "chosen", "pages"),
+    [
+        ("of_page", {"first": 20_000, "next": 20_500}, 15),
+        ("of_jobs", {"indexes": list(range(0, 50_000, 100))}, 20),
+    ],
+)
+def test_results_are_read_by_key_too(
+    crowded: World, which: str, chosen: dict[str, Any], pages: int
+) -> None:
+    statements = load("jobs/jobs")
+    statement = statements.select_results + "\n" + getattr(statements, which)
+    found = plan(crowded.conn, statement, {"task": 0, "version": 2, **chosen})
     assert found.walked <= {"node"}, found.root
-    assert found.buffers < 15 * 500  # a few pages for each job, whatever the task's size
+    assert found.buffers < pages * 500  # a few pages for each job, whatever the task's size

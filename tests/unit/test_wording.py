@@ -131,6 +131,7 @@ WITH_OPTIONS = (
     "task show",
     "task results",
     "task plot",
+    "task report",
     "dataset sweep",
     "node create",
     "pilot run",

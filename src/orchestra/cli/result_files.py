@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestra.cli.output import finite, to_json
-from orchestra.domain.errors import BadInput, Refused, VolumeError
+from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.escaping import escaped
 from orchestra.domain.flat_values import as_text
 from orchestra.domain.sheets import Sheet
+from orchestra.files.beside import write_beside
 
 _INT64 = 2**63
 
@@ -39,25 +39,6 @@ def write(table: Sheet[Any], form: str, out: Path | None) -> None:
     sys.stdout.flush()
     writer(table, sys.stdout.buffer)
     sys.stdout.buffer.flush()
-
-
-def write_beside(path: Path, work: Any) -> None:
-    """Let `work` write a temporary file beside `path`, then rename it.
-
-    Raises:
-        VolumeError: it cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.is_dir():
-            raise VolumeError(f"{path} is a folder, not a file.")
-        with beside.open("wb") as file:
-            work(file)
-        os.replace(beside, path)
-    except OSError as error:
-        raise VolumeError(f"{path} cannot be written: {error.strerror}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _csv(table: Sheet[Any], file: BinaryIO) -> None:

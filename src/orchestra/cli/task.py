@@ -34,6 +34,12 @@ _PLOT_EXAMPLE = (
     "maestro task plot 0\nmaestro task plot 0 -m val.loss --direction min --out loss.pdf\n"
     "maestro task plot 0 --kind heatmap --against lr,width"
 )
+_REPORT = (
+    "Write one HTML page about a task into the current folder: its state and history, the best results, plots,\n"
+    "failures with the ends of their logs, a table of results, command, data sets, git commit, nodes and images. The\n"
+    "page needs no other file and no network, has no scripts, and can be printed and mailed. An older report is\n"
+    "replaced, another file is not. Values of --env are left out, because they may be secret."
+)
 _CLONE = (
     "Create a task with all the settings of another one, anybody's: command, data sets at their present versions,\n"
     "image, policy, resources. Each option replaces one of them; --env and --bind are added to the old ones. Without\n"
@@ -109,6 +115,15 @@ VERBS = (
         later("orchestra.cli.task_plot:plot_arguments"),
         example=_PLOT_EXAMPLE,
         description=_PLOT,
+    ),
+    Verb(
+        "report",
+        "write a page about a task: results, plots, failures, how it was run",
+        later("orchestra.cli.task_report:write_report"),
+        later("orchestra.cli.task_report:report_arguments"),
+        example="maestro task report 0\nmaestro task report user.ana.mlp --file mlp-with-new-data.html",
+        output=True,
+        description=_REPORT,
     ),
     Verb(
         "queue",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from orchestra.cli import task_results
 from orchestra.cli.output import clean
-from orchestra.cli.result_files import write_beside
 from orchestra.cli.task_select import one_task
 from orchestra.domain import flat_values, human, result_ranking
 from orchestra.domain.charts import choice
@@ -17,6 +16,7 @@ from orchestra.domain.charts.models import Kind
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.goals import DIRECTIONS, direction
 from orchestra.domain.results import Column, Table
+from orchestra.files.beside import write_beside
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.client import words
@@ -46,6 +47,21 @@ def frame(session: Session, task: int, query: ResultQuery) -> pandas.DataFrame:
     found = sheet(session, task, query)
     names = [column.name for column in found.columns]
     return pandas.DataFrame.from_records(list(found.records()), columns=names)
+
+
+def report(session: Session, task: int, file: Path | None) -> str:
+    """Return the report on a task as HTML; write it to a file if one is named."""
+    from orchestra.files import beside, report_files
+    from orchestra.interface.task_reports import ReportTask
+    from orchestra.reports import page
+
+    found = session(ReportTask(str(task)))
+    html = page.html(found, report_files.read(found.results))
+    if file is not None:
+        with with_hint():
+            content = html.encode(errors="backslashreplace")
+            beside.write_marked(file, content, page.GENERATOR.encode())
+    return html
 
 
 def log(session: Session, address: str, attempt: int | None, lines: int | None) -> str:

@@ -242,6 +242,15 @@ class Task:
         )
         return outputs.frame(self._session, self.id, query)
 
+    def report(self, file: str | Path | None = None) -> str:
+        """Return a page about the task as HTML, and write it to a file if one is named.
+
+        Raises:
+            Refused: the file exists and is not a report.
+            VolumeError: it cannot be written.
+        """
+        return outputs.report(self._session, self.id, None if file is None else Path(file))
+
     def wait(
         self,
         timeout: words.Duration | None = None,

@@ -95,6 +95,7 @@ class Field(Enum):
     DIRECTION = "direction"
     ENV = "env"
     EXCLUDE = "exclude"
+    FILE = "file"
     FIRST = "first"
     FORCE = "force"
     FORMAT = "format"

@@ -89,6 +89,7 @@ OPERATIONS = (
     Operation("task.select", selection.FindTasks),
     Operation("task.list", tasks.ListTasks),
     Operation("task.show", task_reports.ShowTask),
+    Operation("task.report", task_reports.ReportTask),
     Operation("task.waits", task_reports.WhyTaskWaits),
     Operation("task.existing", new_tasks.FindOwnTask),
     Operation("task.settings", new_tasks.SettingsOf),

@@ -33,6 +33,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Attempts that ran in one place: a node, None for a deleted one, and the digest of the image that it had."""
+
+    node: str | None
+    image_digest: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """The results of a task: one entry per done job, in job order."""
 

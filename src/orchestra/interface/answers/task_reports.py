@@ -10,6 +10,7 @@ from orchestra.domain.models.changed_inputs import ChangedInputs
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.mails import Mail
+from orchestra.domain.models.results import RunPlace, Sources
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Sentence
@@ -32,3 +33,17 @@ class TaskReport:
     mails: tuple[Mail, ...] = ()
     owner_wants_mail: bool = True
     doubts: ChangedInputs = field(default_factory=ChangedInputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the written report on a task is made of.
+
+    `results` are all results of the task, or a random sample of a large one with its best. `places` is where its
+    attempts ran. `version` is that of the Orchestra that answered.
+    """
+
+    shown: TaskReport
+    results: Sources
+    places: tuple[RunPlace, ...]
+    version: str

@@ -35,14 +35,10 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     Called when the mail is sent, outside of any transaction.
     """
     found = task_store.by_id(conn, task)
-    goal = found and _goal(conn, found)
-    if not found or not goal:  # deleted in the meantime, perhaps
+    foremost = found and best_jobs(conn, found, ROWS)
+    if not found or not foremost:  # deleted in the meantime, perhaps
         return None
-    for key in goal.keys:
-        if indexes := store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest):
-            break
-    else:  # no job reported the metric of the goal
-        return None
+    key, indexes = foremost
     others = store.sample(conn, task, found.jobs, _OTHERS)
     jobs = store.of_jobs(conn, task, [*indexes, *others])
     rows = [_row(found, jobs[index]) for index in indexes if index in jobs]
@@ -57,6 +53,18 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
             for row in table.rows
         ),
     )
+
+
+def best_jobs(conn: psycopg.Connection, task: Task, limit: int) -> tuple[str, list[int]] | None:
+    """Return the metric that ranks a task's results, and its best jobs; None if none does, or no job reported it."""
+    goal = _goal(conn, task)
+    if goal is None:
+        return None
+    for key in goal.keys:
+        indexes = store.best(conn, task.id, task.jobs, key, limit, highest=goal.highest)
+        if indexes:
+            return key, indexes
+    return None
 
 
 def _goal(conn: psycopg.Connection, task: Task) -> StatedGoal | None:

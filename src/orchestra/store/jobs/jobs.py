@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,12 +13,15 @@ from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
 from orchestra.domain.states import Cause, JobState, JobStatus
 from orchestra.domain.usage import Usage
+from orchestra.store.driver.columns import Ints
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
 SQL = load("jobs/jobs")
 PAGE = 10_000
 """Jobs whose folders are read at a time."""
+_FEW = 500
+"""Jobs whose texts are read at a time: at most 10 MB."""
 
 
 _CHOICES = {
@@ -139,10 +142,28 @@ def results(conn: psycopg.Connection, task: int, jobs: int) -> list[Result]:
     found = []
     for first in range(0, jobs, PAGE):
         params = {"task": task, "first": first, "next": first + PAGE}
-        found += [
-            Result(usage=Usage.taken_from(row), **row) for row in fetch(conn, SQL.results, params)
-        ]
+        found += _results(conn, SQL.of_page, params)
     return found
+
+
+def some_results(
+    conn: psycopg.Connection, task: int, indexes: Sequence[int], size: int
+) -> list[Result]:
+    """Return the results of some jobs, in job order; only of the first ones whose texts have `size` bytes together."""
+    found: list[Result] = []
+    for first in range(0, len(indexes), _FEW):
+        some = Ints(indexes[first : first + _FEW])
+        page = _results(conn, SQL.of_jobs, {"task": task, "indexes": some})
+        size -= sum(len(text) for each in page for text in (each.metrics, each.config) if text)
+        if size < 0:
+            break
+        found += page
+    return sorted(found, key=lambda result: result.index)
+
+
+def _results(conn: psycopg.Connection, which: Any, params: Mapping[str, Any]) -> list[Result]:
+    rows = fetch(conn, SQL.select_results + "\n" + which, params)
+    return [Result(usage=Usage.taken_from(row), **row) for row in rows]
 
 
 def _pages(

@@ -147,9 +147,8 @@ having bool_and(
 )
 order by a.ordinal, a.folder_number
 
--- name: results
--- A page of results: the done attempt of each job, also during a retry, with its own revision's config. Ranges of
--- primary keys.
+-- name: select_results
+-- The head of the queries for results: the done attempt of each job, also during a retry, with its own revision's config.
 select
     j.ordinal as index, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.revision, 1) as revision,
     coalesce(a.folder_number, j.done_attempt) as folder_number,
@@ -162,5 +161,12 @@ left join revision r on r.task_id = j.task_id and r.number = coalesce(a.revision
 left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j.ordinal
 left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
 left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
+
+-- name: of_page
+-- Ranges of primary keys.
 where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.done_attempt is not null
 order by j.ordinal
+
+-- name: of_jobs
+-- By primary key.
+where j.task_id = %(task)s and j.ordinal = any(%(indexes)s::int[]) and j.done_attempt is not null

@@ -10,6 +10,7 @@ import psycopg
 from orchestra.domain.models.changed_inputs import COUNTED_AT_MOST, ChangedInputs
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt, FailureGroup
+from orchestra.domain.models.results import RunPlace
 from orchestra.domain.states import Cause
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -49,6 +50,12 @@ def failed_attempt(row: dict[str, Any]) -> FailedAttempt:
 
 def effort(conn: psycopg.Connection, task: int) -> Effort:
     return Effort(**fetch(conn, SQL.effort, {"task": task, "limit": EFFORT_SAMPLE})[0])
+
+
+def places(conn: psycopg.Connection, task: int) -> list[RunPlace]:
+    """Return where a task's attempts ran, the most frequent place first; of large tasks, the first 10,000 attempts."""
+    rows = fetch(conn, SQL.places, {"task": task, "limit": EFFORT_SAMPLE})
+    return [RunPlace(**row) for row in rows]
 
 
 def events(conn: psycopg.Connection, task: int, *, limit: int) -> list[Event]:

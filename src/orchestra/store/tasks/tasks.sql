@@ -205,6 +205,18 @@ from (
     order by ordinal limit %(limit)s
 ) as first_ones
 
+-- name: places
+-- Where the first ended attempts ran: a node, and the image that it had.
+select n.name as node, a.image_digest, count(*) as attempts
+from (
+    select node_id, image_digest from attempt
+    where task_id = %(task)s and ended_at is not null
+    order by ordinal limit %(limit)s
+) as a
+left join node n on n.id = a.node_id
+group by n.name, a.image_digest
+order by attempts desc, n.name, a.image_digest
+
 -- name: doubts
 -- Results with a note about their inputs, up to a limit, and the first of them. Walks attempt_inputs_note.
 select count(*) as results, min(ordinal) as example, (array_agg(inputs_note order by ordinal))[1] as note
