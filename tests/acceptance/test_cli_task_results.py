@@ -132,6 +132,35 @@ def test_some_rows_and_groups(over: Maestro) -> None:
     assert (said.out, "No row met the condition." in said.err) == ("", True)
 
 
+def test_two_tasks_side_by_side(over: Maestro, world: World) -> None:
+    over(*CREATE, "-t", "user.ana.new", "--bypass")
+    world.run_all(failing=(1,))
+    for job in (0, 2):
+        write(over.folder / "user.ana.new", job, json.dumps({"val": {"accuracy": 0.75}}))
+    said = over.line("task results 0 user.ana.new --where val.accuracy>0.1")
+    rows = [line.split() for line in said.out.splitlines()]
+    title = [f"{label}.val.accuracy" for label in ("0", "user.ana.new")]
+    assert rows[0] == [
+        "lr",
+        "net.kind",
+        "0.job",
+        "user.ana.new.job",
+        *title,
+        "diff",
+        "0.curve",
+        "user.ana.new.curve",
+    ]
+    assert rows[1] == ["1", "a", "0/0", "1/0", "0.5", "0.75", "0.25", "[1,2]"]
+    assert rows[2] == ["0.1", "b", "0/1", "0.9", "[1,2]"]
+    assert "0 is user.ana.mlp and user.ana.new is user.ana.new" in said.err
+    assert "1 config has a result in 0 alone" in said.err
+    assert "user.ana.new is better than 0 in 2 of 2 configs (highest val.accuracy)" in said.err
+    records = over.line("task results 1 0 -o json --sort diff").json
+    assert [record["diff"] for record in records[:2]] == [-0.25, pytest.approx(-0.05)]
+    assert "task 0 (user.ana.mlp) is named twice" in over.refused("task", "results", 0, "mlp")
+    assert "--group-by takes one task" in over.refused("task", "results", 0, 1, "--group-by", "lr")
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [

@@ -57,6 +57,19 @@ def print_sheet(
         )
 
 
+def write_sheet(ctx: Context, form: str, sheet: Sheet[Any]) -> bool:
+    """Write a table to the file or in the format that was asked for; return whether it was not to be printed."""
+    from orchestra.cli import result_files
+
+    out = ctx.args.out
+    if out is None and form not in ("csv", "parquet"):
+        return False
+    result_files.write(sheet, form, out)
+    if out:
+        ctx.out.note(f"{human.count(len(sheet.rows), 'row')} written to {out}")
+    return True
+
+
 def shown(column: SheetColumn[R], rows: Sequence[R], task: int) -> Shown[R]:
     """Return a column as a table for people shows it: numbers on the right, jobs by their address."""
     if column.is_job:

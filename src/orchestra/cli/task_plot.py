@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestra.cli import task_results
+from orchestra.cli import result_reading
 from orchestra.cli.output import clean
 from orchestra.cli.task_select import one_task
 from orchestra.domain import flat_values, human, result_ranking
@@ -34,7 +34,7 @@ def plot_arguments(parser: Parser) -> None:
         metavar="COLUMN",
         help="metric to plot (default: the one that `task results --best` uses)",
     )
-    task_results.direction_argument(parser)
+    result_reading.direction_argument(parser)
     parser.add_argument(
         "--kind",
         action="append",
@@ -65,13 +65,13 @@ def plot(ctx: Context) -> None:
     figure_type = _matplotlib()
     from orchestra.cli import plot_drawing
 
-    sources, table = task_results.read(ctx)
+    sources, table = result_reading.read(ctx)
     task = sources.task
     if not table.rows:
         raise Refused(
             f"no job of task {task.id} ({task.name}) is done yet, so there is nothing to plot."
         )
-    metric = _metric(ctx, table, task_results.stated_goal(task))
+    metric = _metric(ctx, table, result_reading.stated_goal(task))
     drawing = choice.choose(table, metric, _asked(ctx, table, metric))
     if not drawing.charts:
         raise Refused(f"the results of task {task.id} ({task.name}) have no numbers to plot.")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.result_tables import cell, print_sheet, shown
+from orchestra.cli.result_reading import direction_argument, read, stated_goal
+from orchestra.cli.result_tables import cell, print_sheet, shown, write_sheet
 from orchestra.cli.task import RESULT_FORMS
-from orchestra.cli.task_select import one_task, the_task
+from orchestra.cli.task_select import one_task
 from orchestra.domain import human, result_groups, result_query, results, where
 from orchestra.domain.errors import BadInput
-from orchestra.domain.goals import DIRECTIONS, direction, parse_goal
+from orchestra.domain.goals import DIRECTIONS, direction
 from orchestra.domain.result_query import ResultQuery
 from orchestra.domain.results import Column, ColumnSource, Table
 from orchestra.domain.task_text import commit_in_words
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
     from orchestra.domain.result_groups import Groups
-    from orchestra.domain.sheets import Sheet
 
 _CONSTANTS = 6
 
 
 def results_arguments(parser: Parser) -> None:
     """Add the arguments of `task results`."""
-    one_task(parser)
+    one_task(parser, "number or name of the task; several are compared")
     parser.takes_dash = frozenset({"--sort"})
     parser.add_argument(
         "--where",
@@ -62,9 +62,15 @@ def results_arguments(parser: Parser) -> None:
 
 
 def show_results(ctx: Context) -> None:
-    """Show the results of a task, or write them to a file."""
+    """Show the results of a task, or of several side by side, or write them to a file."""
     form = _form(ctx)
     query = _query(ctx)
+    words = [*ctx.args.words, *ctx.args.ids, *ctx.args.names]
+    if len(words) > 1:
+        from orchestra.cli import task_compare
+
+        task_compare.compare(ctx, form, query, words)
+        return
     sources, read_table = read(ctx)
     table = result_query.matching(read_table, query)
     show = _show_groups if query.group_by else _show_rows
@@ -110,36 +116,6 @@ def _names(option: str, text: str | None) -> list[str] | None:
     return names
 
 
-def direction_argument(parser: Parser) -> None:
-    """Add the option that says which values are best."""
-    parser.add_argument(
-        "--direction",
-        choices=tuple(DIRECTIONS),
-        help="whether the lowest or the highest value is best, whatever the goal or the metric's name says",
-    )
-
-
-def stated_goal(task: Task) -> StatedGoal | None:
-    """Return the goal that was given when the task was created."""
-    return parse_goal(task.goal) if task.goal else None
-
-
-def read(ctx: Context) -> tuple[Sources, Table]:
-    """Read the results of the task that was named, with a progress line."""
-    from orchestra.files.results import read as read_files
-    from orchestra.interface.results import FindResults
-
-    with ctx.interface() as ask:
-        sources = ask(FindResults(the_task(ctx)))
-    with ctx.out.progress("reading results", None, "jobs") as line:
-
-        def show(done: int, total: int) -> None:
-            line.total = total
-            line.set(done)
-
-        return sources, read_files(sources, progress=show)
-
-
 def _form(ctx: Context) -> str:
     """Return the format that was asked for, or that the suffix of the file selects."""
     form, out = str(ctx.args.output), ctx.args.out
@@ -154,23 +130,10 @@ def _form(ctx: Context) -> str:
     return str(suffix)
 
 
-def _write(ctx: Context, form: str, sheet: Sheet[Any]) -> bool:
-    """Write to the file or in the format that was asked for; return whether it was not to be printed."""
-    from orchestra.cli import result_files
-
-    out = ctx.args.out
-    if out is None and form not in ("csv", "parquet"):
-        return False
-    result_files.write(sheet, form, out)
-    if out:
-        ctx.out.note(f"{human.count(len(sheet.rows), 'row')} written to {out}")
-    return True
-
-
 def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQuery) -> None:
     stated = stated_goal(task)
     chosen, by = result_query.rows(table, query, stated)
-    if not _write(ctx, form, chosen.sheet):
+    if not write_sheet(ctx, form, chosen.sheet):
         columns = list(chosen.columns) if query.columns else _varying(table, chosen)
         print_sheet(
             ctx,
@@ -187,7 +150,7 @@ def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQ
 
 def _show_groups(ctx: Context, form: str, task: Task, table: Table, query: ResultQuery) -> None:
     groups, sheet = result_query.groups(table, query, stated_goal(task))
-    if _write(ctx, form, sheet):
+    if write_sheet(ctx, form, sheet):
         return
     keys = sheet.columns[: len(groups.by)]
     print_sheet(

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from orchestra.interface.operation import Interface
 
 
-def one_task(parser: Parser) -> None:
+def one_task(parser: Parser, words: str = "number or name of the task") -> None:
     """Add the arguments that name one task."""
-    parser.add_argument("words", nargs="*", metavar="TASK", help="number or name of the task")
+    parser.add_argument("words", nargs="*", metavar="TASK", help=words)
     parser.add_argument("--id", dest="ids", nargs="+", default=[], metavar="TASK", help="the same")
     parser.add_argument(
         "-t", "--task", dest="names", nargs="+", default=[], metavar="NAME", help="the same"

@@ -70,7 +70,7 @@ def grouped(
     chosen, left_out = _metrics(table, by, metrics, goal)
     parts: dict[tuple[Any, ...], list[Row]] = {}
     for row in table.rows:
-        parts.setdefault(tuple(_order(column.of(row)) for column in by), []).append(row)
+        parts.setdefault(tuple(order_key(column.of(row)) for column in by), []).append(row)
     rows = tuple(_group(parts[key], chosen, goal) for key in sorted(parts))
     return Groups(rows, by, chosen, goal, left_out)
 
@@ -102,7 +102,7 @@ def _group(rows: Sequence[Row], metrics: Sequence[Column], goal: Goal | None) ->
     return Group(tuple(rows), tuple(map(summary, numbers)), first)
 
 
-def _order(value: Any) -> tuple[int, Any]:
+def order_key(value: Any) -> tuple[int, Any]:
     """A key that is equal for equal values: numbers, then texts in natural order, booleans, lists, NaN, missing ones.
 
     Python's `True == 1` is not wanted here, its `1 == 1.0` is.
