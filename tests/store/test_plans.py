@@ -291,6 +291,7 @@ def test_who_looks_after_leases_walks_what_is_open(
     ("name", "index"),
     [
         ("places", "job_delayed"),
+        ("first_claimable", "job_claimable"),
         ("release_due_jobs", "job_delayed"),
         ("release_next_jobs", "job_waiting"),
         ("release_next_test_jobs", "job_test"),

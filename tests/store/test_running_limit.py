@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from orchestra.conductor.successors import Successors
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
@@ -17,7 +18,7 @@ from orchestra.services.jobs import outcomes
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle, running_limit
 from orchestra.store.driver.database import connect, in_transaction
-from orchestra.store.tasks import task_mutations
+from orchestra.store.tasks import live_tasks, task_mutations
 from support.people import as_admin
 from support.world import Pilot, World
 
@@ -170,6 +171,28 @@ def test_jobs_of_a_lost_node_keep_their_places(world: World) -> None:
     world.conduct()
     assert taken(world, task) == 2
     assert [g.key.index for g in world.pilot("noether").claim(cpu=8)] == [0, 1]
+
+
+def test_pilots_are_woken_once_for_a_job_that_the_reporting_pilot_does_not_claim(
+    world: World,
+) -> None:
+    task, pilot = started(world, 2)
+    duty = Successors()
+
+    def woken() -> set[Queue]:
+        return duty.tick(world.conn, live_tasks.read(world.conn))
+
+    first, second = pilot.claim(cpu=2)
+    assert woken() == set()
+    report(pilot, first)
+    assert woken() == set(), "the pilot may be about to claim it"
+    assert woken() == {Queue.CPU}
+    assert woken() == set()
+    report(pilot, second)  # this one is behind the first
+    assert woken() == woken() == set()
+    assert len(pilot.claim(cpu=2)) == 2
+    assert taken(world, task) == 2
+    assert woken() == set()
 
 
 class Crowd:

@@ -265,6 +265,23 @@ def test_what_keeps_every_node_from_it(offer: dict[str, Any] | None, sentence: s
 # Who is ahead
 
 
+def test_a_task_whose_jobs_are_limited() -> None:
+    policy = replace(TASK.policy, max_running=2)
+    own = replace(OWN, living=2, waiting=0)
+    waits = replace(FACTS, before=3, competitors=(own,))
+    lines = told(
+        waits, job={"state": JobState.REGISTERED}, task={"policy": policy, "typical_seconds": 900.0}
+    )
+    assert lines[0].endswith("is waiting for other jobs of its task to end.")
+    assert "2 of its task's jobs may run at a time (--max-running 2)." in lines
+    assert lines[-1] == "At the present rate it starts in about 30 min."
+    released = told(replace(waits, before=0), task={"policy": policy})
+    assert "2 of its task's jobs may run at a time (--max-running 2)." in released
+    free = replace(PLACE, in_use=0)
+    alone = replace(waits, before=0, competitors=(replace(own, living=0),), busy=(), offers=(free,))
+    assert told(alone, task={"policy": policy})[-1].startswith("A slot is free for it")
+
+
 def test_everybody_who_is_ahead() -> None:
     def other(task: int, owner: str, **changes: Any) -> Competitor:
         return Competitor(task, owner, Need(Queue.GPU, 1, owner), **changes)

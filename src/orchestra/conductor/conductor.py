@@ -19,6 +19,7 @@ from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.mailer import Mailer
 from orchestra.conductor.retention import Retention
+from orchestra.conductor.successors import Successors
 from orchestra.conductor.task_reader import TaskReader
 from orchestra.conductor.term import RENEW_EVERY, TermHolder
 from orchestra.conductor.wakeups import Wakeups
@@ -77,6 +78,7 @@ class Conductor:
         self._reader = TaskReader()
         self._cursor_resets = CursorResets()
         self._estimates = Estimates()
+        self._successors = Successors()
         self._said: tuple[Stuck, ...] | None = None
         self._leases_at = self._purge_at = 0.0
         self._failed_jobs = 0
@@ -140,6 +142,8 @@ class Conductor:
             self._cursor_resets.tick, self._conn, self._term.transact, tasks, time.monotonic()
         )
         self._wakeups.add(*(self._attempt("claim cursors", reset) or ()))
+        left = self._attempt("successors", lambda: self._successors.tick(self._conn, tasks))
+        self._wakeups.add(*(left or ()))
 
     def _attempt(self, duty: str, call: Callable[[], T]) -> T | None:
         return self._isolation.attempt(self._conn, duty, call)

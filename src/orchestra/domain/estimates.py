@@ -48,6 +48,8 @@ def _seconds_left(task: Task, now: datetime) -> float | None:
     counts = task.counts
     left = task.jobs - counts.ended
     at_a_time = counts.running + counts.testing
+    if task.policy.max_running is not None:  # more may run since before it was lowered
+        at_a_time = min(at_a_time, task.policy.max_running)
     if task.typical_seconds is not None and at_a_time:
         # The running jobs are half done on average.
         return task.typical_seconds * max(left - at_a_time / 2, 0.5) / at_a_time

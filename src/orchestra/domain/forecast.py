@@ -127,6 +127,22 @@ def _slots(tasks: Sequence[Competitor], jobs: int) -> int:
     return slots
 
 
+def place_free_in(
+    limit: int, living: int, before: int, typical_seconds: float | None
+) -> float | None:
+    """Return the seconds until a task whose jobs are limited has a place for one; None if unknown.
+
+    Args:
+        living: the jobs of the task that use slots.
+        before: its jobs that go first.
+        typical_seconds: the typical duration of one.
+    """
+    must_end = living + before + 1 - limit
+    if must_end <= 0:
+        return 0.0
+    return None if typical_seconds is None else typical_seconds * must_end / limit
+
+
 def starts_in(
     need: Need, line: Sequence[JobsAhead], offers: Sequence[NodeOffer], busy: Sequence[RunningJobs]
 ) -> float | None:

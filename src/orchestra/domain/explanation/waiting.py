@@ -12,7 +12,7 @@ from orchestra.domain.forecast import Competitor, JobsAhead
 from orchestra.domain.human import about, count, duration, number, relative
 from orchestra.domain.matchmaking import Need, eligible, why_no_node
 from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
-from orchestra.domain.wording import Action, Sentence, words
+from orchestra.domain.wording import Action, Field, Sentence, words
 
 CLAIM_WITHIN = 30
 """Seconds after which pilots poll for jobs without being notified."""
@@ -40,6 +40,8 @@ def predicate(facts: Facts) -> str:
         return "is waiting to be retried"
     if not task.state.may_claim:
         return f"is {job.state}, and its task is {task.state}"
+    if _waits_for_place(facts):
+        return "is waiting for other jobs of its task to end"
     return "is waiting for a GPU" if task.queue is Queue.GPU else "is waiting for a CPU slot"
 
 
@@ -47,6 +49,12 @@ def _waits_for_test(facts: Facts) -> bool:
     """Whether it waits for the test jobs of its task and is not one of them."""
     waits = facts.job.state is JobState.REGISTERED and not facts.job.is_test
     return facts.task.state is TaskState.TESTING and waits
+
+
+def _waits_for_place(facts: Facts) -> bool:
+    """Whether as many jobs of its task as may run at a time are released or alive."""
+    limit = facts.task.policy.max_running
+    return limit is not None and facts.job.state is JobState.REGISTERED
 
 
 def sentences(facts: Facts) -> Iterator[Sentence]:
@@ -62,6 +70,8 @@ def sentences(facts: Facts) -> Iterator[Sentence]:
         yield _back_off(facts)
     elif facts.job.attempts:
         yield from earlier_attempts(facts)
+    if facts.task.policy.max_running is not None:
+        yield _limit(facts.task.policy.max_running)
     yield from about_nodes(facts)
     if not (facts.settling or facts.task.hold or _waits_for_test(facts)):
         yield from _jobs_ahead_sentences(facts)
@@ -133,6 +143,11 @@ def _back_off(facts: Facts) -> str:
     )
 
 
+def _limit(most: int) -> Sentence:
+    jobs = "1 of its task's jobs" if most == 1 else f"{number(most)} of its task's jobs"
+    return words(f"{jobs} may run at a time (", Field.MAX_RUNNING(most), ").")
+
+
 # Who is ahead, and for how long
 
 
@@ -196,9 +211,18 @@ def starts_in(facts: Facts) -> float | None:
     if why_no_node(need, facts.offers):
         return None
     seconds = forecast.starts_in(need, _ahead(facts), facts.offers, facts.busy)
+    if facts.task.policy.max_running is not None and seconds is not None:
+        seconds = _with_place(facts, facts.task.policy.max_running, seconds)
     if seconds is None or facts.not_before is None:
         return seconds
     return max(seconds, (facts.not_before - facts.now).total_seconds())
+
+
+def _with_place(facts: Facts, limit: int, seconds: float) -> float | None:
+    """Return the seconds until there is a place as well, besides a slot."""
+    task = facts.task
+    place = forecast.place_free_in(limit, _own(facts).living, facts.before, task.typical_seconds)
+    return None if place is None else max(seconds, place)
 
 
 def _forecast(facts: Facts) -> Iterator[str]:

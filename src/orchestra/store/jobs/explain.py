@@ -115,6 +115,9 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
     waiting = row["assigned"] - claimed
     if state is TaskState.RUNNING:  # these are released without any other condition
         waiting += row["registered"]
+    living = row["living"] + claimed
+    if row["max_running"] is not None:
+        waiting = min(waiting, row["max_running"] - living)
     stopped = row["held"] or row["moving"] or not state.may_claim
     return Competitor(
         task=row["task"],
@@ -122,7 +125,7 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
         need=_need(row, queue),
         priority=row["priority"],
         first_in_line=row["first_in_line"],
-        living=row["living"] + claimed,
+        living=living,
         waiting=0 if stopped else max(0, waiting),
     )
 

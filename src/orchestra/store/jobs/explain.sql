@@ -22,7 +22,7 @@ select count(*) as jobs from (
 -- The live tasks of a queue, as the conductor orders them. Walks task_live; at most 16 count rows per task.
 select
     t.id as task, p.name as owner, t.account, t.image, t.priority, t.first_in_line, t.cores, t.gpus,
-    t.held_at is not null as held, t.state::text as state, t.intent is not null as moving,
+    t.held_at is not null as held, t.state::text as state, t.intent is not null as moving, t.max_running,
     c.registered, c.assigned, c.testing + c.running + c.kill as living
 from task t
 join person p on p.id = t.owner_id

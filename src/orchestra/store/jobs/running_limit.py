@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 
@@ -43,6 +44,12 @@ def read(conn: psycopg.Connection, tasks: Collection[int]) -> list[LimitedTask]:
 def limited_tasks(conn: psycopg.Connection) -> list[int]:
     """Return the live tasks that have max_running, by id."""
     return [row["id"] for row in fetch(conn, SQL.limited_tasks)]
+
+
+def first_claimable(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, datetime]:
+    """Return since when the first claimable job of each task is one, if it has one."""
+    rows = fetch(conn, SQL.first_claimable, {"tasks": list(tasks)})
+    return {row["id"]: row["changed_at"] for row in rows}
 
 
 def release(conn: psycopg.Connection, task: LimitedTask, limit: int) -> tuple[int, int]:

@@ -26,9 +26,17 @@ order by t.id
 -- Walks task_live.
 select id from task where ended_at is null and max_running is not null order by id
 
+-- name: first_claimable
+-- The first job that a claim may take of each task, and since when it may. One look in job_claimable for each.
+select given.id, job.changed_at
+from unnest(%(tasks)s::int[]) as given (id)
+cross join lateral (
+    select changed_at from job where task_id = given.id and is_claimable(job) order by turn, ordinal limit 1
+) as job
+
 -- name: release_due_jobs
 -- Jobs that have waited long enough before a retry. Walks job_delayed.
-update job set not_before = null
+update job set not_before = null, changed_at = now()
 where not_before is not null and ctid = any (array(
     select ctid from job
     where task_id = %(task)s and not_before > '-infinity' and not_before <= now()
