@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from orchestra.domain.errors import BadInput, Cancelled
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.files.sweeps import Plan
+    from orchestra.domain.models.datasets import DataSet, Manifest
+    from orchestra.files.sweeps import Plan, Written
 
 DESCRIPTION = """Write one config for each point of a sweep into a new folder, and register them as a data set.
 --grid and --seeds describe a small sweep, or add to the grid of a file. The file is YAML, JSON or TOML. Its sections
@@ -72,21 +73,15 @@ def sweep_arguments(parser: Parser) -> None:
         "-p", "--path", type=Path, metavar="FOLDER", help="new folder for the configs"
     )
     parser.add_argument(
-        "--format", choices=("json", "yaml"), help="format of the configs (default json)"
-    )
-    parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
         help="show the number of configs and the first three, but write nothing",
     )
-    parser.add_argument(
-        "--yes", action="store_true", help="do not ask before many configs are written"
-    )
 
 
 def grid_arguments(parser: Parser) -> None:
-    """Add the options that describe a sweep."""
+    """Add the options that describe a sweep, and how its configs are written."""
     parser.add_argument(
         "--grid",
         action="append",
@@ -99,6 +94,12 @@ def grid_arguments(parser: Parser) -> None:
         "--seeds",
         metavar="N",
         help="vary seed: 5 for the seeds 0 to 4, or a list of them: 3,7,9",
+    )
+    parser.add_argument(
+        "--format", choices=("json", "yaml"), help="format of the configs (default json)"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before many configs are written"
     )
 
 
@@ -122,7 +123,7 @@ def sweep(ctx: Context) -> None:
     if args.file is None and not varied:
         raise BadInput("which sweep?", hint="Name its file, or say what varies: --grid lr=0.1,0.01")
     planned = sweeps.plan(args.file, varied, format=args.format)
-    _note_unused(ctx, planned)
+    note_unused(ctx, planned)
     if args.dry_run:
         _print_plan(ctx, planned)
         return
@@ -130,52 +131,70 @@ def sweep(ctx: Context) -> None:
         missing = "-n/--name" if not args.name else "-p/--path"
         raise BadInput(f"{missing} is missing.", hint=f"For example: {EXAMPLE.splitlines()[-1]}")
     sweeps.check_folder(args.path.absolute())
-    _ask(ctx, planned)
+    confirm(ctx, planned, args.path)
     _create(ctx, planned)
 
 
 def _create(ctx: Context, planned: Plan) -> None:
-    from orchestra.files import sweeps
     from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
-    args = ctx.args
+    name, folder = ctx.args.name, ctx.args.path.absolute()
     with ctx.interface() as ask:
-        ask(CheckNewDataSet(args.name))
-        with ctx.out.progress("writing configs", planned.points, "files") as line:
-
-            def checksums(done: int, total: int, _read: int) -> None:
-                line.total = total
-                line.set(done, "taking checksums")
-
-            made = sweeps.create(
-                *(args.name, planned, args.path.absolute()),
-                lambda manifest: ask(RegisterDataSet(args.name, manifest)),
-                progress=lambda done, _total: line.set(done),
-                checksums=checksums,
-            )
+        ask(CheckNewDataSet(name))
+        made = write(ctx, planned, name, folder, lambda found: ask(RegisterDataSet(name, found)))
     ctx.out.item(
         made.dataset,
         lambda found: [f"{found.name}: {contents(found)}, checksums taken"],
         record=record,
         key=lambda found: found.name,
     )
+    note_written(ctx, made)
+    if ctx.out.form == "table" and not ctx.out.quiet:
+        ctx.out.note(f"    next       maestro task create -c {made.dataset.name} ...")
+
+
+def write(
+    ctx: Context, planned: Plan, name: str, folder: Path, register: Callable[[Manifest], DataSet]
+) -> Written:
+    """Write the configs of a sweep into a new folder and register them, with a progress line."""
+    from orchestra.files import sweeps
+
+    with ctx.out.progress("writing configs", planned.points, "files") as line:
+
+        def checksums(done: int, total: int, _read: int) -> None:
+            line.total = total
+            line.set(done, "taking checksums")
+
+        return sweeps.create(
+            *(name, planned, folder, register),
+            progress=lambda done, _total: line.set(done),
+            checksums=checksums,
+        )
+
+
+def confirm(ctx: Context, planned: Plan, folder: Path) -> None:
+    """Ask whether many configs are to be written.
+
+    Raises:
+        Cancelled: no.
+    """
+    if planned.points > ctx.settings.sweep_limit:
+        question = f"Write {human.count(planned.points, 'config')} into {folder}?"
+        if not ctx.out.ask(question, yes=ctx.args.yes):
+            raise Cancelled
+
+
+def note_written(ctx: Context, made: Written) -> None:
+    """Note what may not be intended."""
     note_texts(ctx, made.manifest)
     if made.alike:
         ctx.out.note(
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"
         )
-    if ctx.out.form == "table" and not ctx.out.quiet:
-        ctx.out.note(f"    next       maestro task create -c {made.dataset.name} ...")
 
 
-def _ask(ctx: Context, planned: Plan) -> None:
-    if planned.points > ctx.settings.sweep_limit:
-        question = f"Write {human.count(planned.points, 'config')} into {ctx.args.path}?"
-        if not ctx.out.ask(question, yes=ctx.args.yes):
-            raise Cancelled
-
-
-def _note_unused(ctx: Context, planned: Plan) -> None:
+def note_unused(ctx: Context, planned: Plan) -> None:
+    """Note which values the template does not use."""
     if planned.unused:
         ctx.out.note(
             f"warning: the template {planned.template_name} does not use {human.listed(planned.unused, most=5)}"

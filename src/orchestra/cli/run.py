@@ -9,12 +9,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from orchestra.cli import run_files, run_program, task_create
+from orchestra.cli import run_files, run_options, run_program, task_create
 from orchestra.cli.dataset_record import contents
 from orchestra.cli.exit_statuses import INTERRUPTED
 from orchestra.cli.output import Record, clean
 from orchestra.cli.registry import Verb
-from orchestra.cli.task_options import new_task, run_arguments
+from orchestra.cli.task_options import new_task
 from orchestra.domain import human, naming
 from orchestra.domain.errors import AlreadyExists, BadInput
 from orchestra.domain.program_call import SCRIPT_TAG
@@ -204,7 +204,8 @@ def _follow(ctx: Context, task: Task) -> int:
 _EXAMPLE = (
     "maestro run train.py configs/*.yaml\n"
     'maestro run --exec "python3 train.py -c %IN -o %OUT" configs/ --queue gpu --detach\n'
-    "maestro run train.py configs/ --data digits.npz --name mlp --retries 1"
+    "maestro run train.py configs/ --data digits.npz --name mlp --retries 1\n"
+    "maestro run train.py --grid lr=0.1,0.01 --grid width=8,16 --seeds 5"
 )
 
 VERBS = (
@@ -212,7 +213,7 @@ VERBS = (
         "run",
         "run a script over config files: one job for each",
         run,
-        run_arguments,
+        run_options.arguments,
         example=_EXAMPLE,
         output=True,
         description="Run a script over config files, one job for each, and follow it to its end. The files are "

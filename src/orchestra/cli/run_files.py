@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestra.cli import dataset_files
+from orchestra.cli import dataset_files, run_sweep
 from orchestra.cli.dataset import checksums, note_left_out
 from orchestra.cli.output import clean
 from orchestra.cli.run_program import kind
@@ -57,12 +57,15 @@ class Existing:
 
 
 def configs(ctx: Context, program: Program) -> Configs:
-    """Return the configs that were named.
+    """Return the configs that were named, or those of a sweep.
 
     Raises:
         BadInput: there are none, or they cannot be registered.
     """
-    return Existing(_files(ctx, "IN", _scanned(ctx, program)))
+    words = [word for word in program.configs if not _is_script(word, program)]
+    return run_sweep.planned(ctx, words) or Existing(
+        _files(ctx, "IN", _scanned(ctx, program, words))
+    )
 
 
 def others(ctx: Context, program: Program) -> Iterator[Files]:
@@ -85,14 +88,14 @@ def _files(ctx: Context, tag: str, found: Manifest) -> Files:
     return Files(tag, f"user.{ctx.names.username}.{name}", found)
 
 
-def _scanned(ctx: Context, program: Program) -> Manifest:
+def _scanned(ctx: Context, program: Program, words: Sequence[str]) -> Manifest:
     from orchestra.files import file_lists
 
-    words = [word for word in program.configs if not _is_script(word, program)]
     if not words:
         raise BadInput(
             "which configs?",
-            hint="Name files or folders with them, one job for each file: maestro run train.py configs/",
+            hint="Name a folder or files, one job for each file: maestro run train.py configs/; or say what varies: "
+            "--grid lr=0.1,0.01",
         )
     choice = dataset_files.choice(ctx)
     if script := _below(words, program):

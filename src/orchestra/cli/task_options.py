@@ -1,10 +1,9 @@
-"""The options of `maestro task create`, `task repro`, `task clone` and `run`."""
+"""The options of `maestro task create`, `task repro` and `task clone`, most of them also of `run`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestra.cli import dataset_files
 from orchestra.cli.argument_types import Amount, at_least, whole
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput
@@ -63,54 +62,13 @@ def repro_arguments(parser: Parser) -> None:
     common_arguments(parser)
 
 
-def run_arguments(parser: Parser) -> None:
-    """Add the arguments of `run`."""
-    parser.takes_command = "--exec"
-    parser.intermixed = True
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="FILE",
-        help="the script, and behind it the configs: files or folders. With --exec, all are configs",
-    )
-    parser.add_argument(
-        *("-n", "--name", "-t", "--task"),
-        dest="name",
-        metavar="NAME",
-        help="name of the task (default: made from the script's, with a number if it is taken)",
-    )
-    parser.add_argument(
-        *("-d", "--data", "--dataFile"),
-        dest="with_data",
-        metavar="PATH",
-        help="what all jobs read, %%DATA: a file or folder, which is registered, or a data set",
-    )
-    parser.add_argument(
-        "--exec",
-        metavar="COMMAND",
-        help="command of each job, in place of a script; %%IN, %%OUT and %%DATA are replaced by paths, and relative "
-        "paths are those of the current folder",
-    )
-    parser.add_argument(
-        "--detach", action="store_true", help="do not follow the task; it runs in any case"
-    )
-    parser.add_argument(
-        "--if-not-exists",
-        action="store_true",
-        help="if a task with the name of --name exists, only follow it",
-    )
-    dataset_files.choice_arguments(parser)
-    parser.set_defaults(data=None)
-    _task_arguments(parser)
-
-
 def common_arguments(parser: Parser) -> None:
     """Add what `task create`, `repro` and `clone` have in common."""
     _inputs(parser)
-    _task_arguments(parser)
+    task_arguments(parser)
 
 
-def _task_arguments(parser: Parser) -> None:
+def task_arguments(parser: Parser) -> None:
     """Add what all of them have in common with `run`."""
     _what(parser)
     _policy(parser)
