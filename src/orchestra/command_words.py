@@ -31,6 +31,7 @@ COMMANDS = {
     Action.CREATE_TASK_FROM: "maestro task create -c task:{task}",
     Action.RELEASE_TASK: "maestro task release {task}",
     Action.RETRY_TASK: "maestro task retry {task}",
+    Action.UPDATE_TASK: "maestro task retry {task} --update",
     Action.RETRY_OR_KILL_TASK: "maestro task retry {task} and task kill {task}",
     Action.LIST_JOBS: "maestro job list {task}",
     Action.SHOW_JOB: "maestro job show {task}/{job}",

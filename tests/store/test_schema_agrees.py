@@ -73,7 +73,9 @@ def test_every_status_has_its_column(conn: psycopg.Connection) -> None:
         "select column_name from information_schema.columns "
         "where table_schema = 'orchestra' and table_name = 'task_count'"
     )
-    assert {row[0] for row in rows} - {"task_id", "stripe"} == {f.value for f in JobStatus}
+    assert {row[0] for row in rows} - {"task_id", "stripe", "removed"} == {
+        f.value for f in JobStatus
+    }
 
 
 def test_a_wrong_transition_fails_in_the_database_too(conn: psycopg.Connection) -> None:

@@ -14,6 +14,7 @@ from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.models.runs import Files
+from orchestra.domain.models.tasks import Origin
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.dataset_changes import (
     DeleteDataSet,
@@ -46,6 +47,7 @@ from orchestra.interface.task_changes import (
     RemovableFolders,
     RetryTask,
 )
+from orchestra.interface.task_inputs import AddConfigs, InputsOf, UpdateTask
 from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
 from orchestra.services import datasets
 from orchestra.services.nodes import nodes
@@ -59,6 +61,8 @@ FILES = Manifest("/data/grid", True, (ManifestEntry("a.json", 1, 0, bytes(32)),)
 MORE_FILES = Manifest(
     "/data/grid", True, (*FILES.entries, ManifestEntry("b.json", 1, 0, bytes(32)))
 )
+
+NEW_FILES = Manifest("/data/grid/new", True, (ManifestEntry("c.json", 1, 0, bytes(32)),))
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task.hold": (owned(lambda it: HoldTask(it.running)),),
     "task.release": (owned(lambda it: ReleaseTask(it.held)),),
     "task.retry": (owned(lambda it: RetryTask(it.killed)),),
+    "task.inputs": (owned(lambda it: InputsOf(it.running)),),
+    "task.update": (owned(lambda it: UpdateTask(it.killed, origin=Origin("/data/fit.py"))),),
+    "task.add": (owned(lambda it: AddConfigs(it.killed, NEW_FILES)),),
     "task.kill": (owned(lambda it: KillTask(it.running)),),
     "task.finish_kill": (owned(lambda it: FinishKill(it.being_killed)),),
     "task.removable": (owned(lambda it: RemovableFolders(it.killed)),),
@@ -187,6 +194,12 @@ def scene(world: World) -> Scene:
     lifecycle.apply(conn, held, TaskInput.HOLD, by="ana")
     lifecycle.apply(conn, being_killed, TaskInput.KILL, by="ana")
     conn.execute("update outbox set refused_at = now()")
+    more = datasets.register(conn, ana, "user.ana.more", FILES)
+    conn.execute(
+        "update dataset_version set dataset_id = %s, number = 2 "
+        "where id = (select config_version_id from task where id = %s)",
+        [more.id, killed],
+    )
     for name in ("gauss", "drained"):
         nodes.create(conn, ana, name, CPU, GPU)
     nodes.drain(conn, ana, "drained", reason=None)

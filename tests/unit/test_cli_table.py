@@ -125,7 +125,13 @@ def task(name: str, ends: Estimate, queue: Queue = Queue.CPU, **counts: int) -> 
     state = TaskState.BROKEN if found.broken else TaskState.RUNNING
     return TaskLine(
         SimpleNamespace(  # type: ignore[arg-type]  # as much of a task as the overview shows
-            id=7, name=name, queue=queue, state=state, counts=found, jobs=found.total
+            id=7,
+            name=name,
+            queue=queue,
+            state=state,
+            counts=found,
+            jobs=found.total,
+            active_jobs=found.total,
         ),
         ends,
     )
@@ -184,7 +190,7 @@ def test_the_overview_without_a_terminal_and_on_80_columns() -> None:
 
 def test_people_read_waiting_for_assigned_and_can_ask_for_it() -> None:
     job = SimpleNamespace(
-        state=JobState.ASSIGNED, is_test=False, kill_requested=False, claimed=False
+        state=JobState.ASSIGNED, is_test=False, kill_requested=False, claimed=False, removed=False
     )
     assert job_record.state_word(job) == "waiting"  # type: ignore[arg-type]
     assert job_record.status_of(job).value == "assigned"  # type: ignore[arg-type]

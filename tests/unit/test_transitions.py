@@ -50,7 +50,13 @@ TASK_STEPS: dict[tuple[TaskState, TaskInput], TaskState] = {
     (T.BROKEN, G.RETRY): T.REGISTERED,
     (T.KILLED, G.RETRY): T.REGISTERED,
 }
+for live in (T.REGISTERED, T.TESTING, T.RUNNING):
+    TASK_STEPS[live, G.UPDATE] = live
+    TASK_STEPS[live, G.ADD] = live
 for ended in (T.DONE, T.FINALIZED, T.BROKEN, T.KILLED):
+    again = T.RUNNING if ended in (T.DONE, T.FINALIZED) else T.REGISTERED
+    TASK_STEPS[ended, G.UPDATE] = T.DONE if ended is T.DONE else again
+    TASK_STEPS[ended, G.ADD] = again
     TASK_STEPS[ended, G.RETRY_ALL] = T.REGISTERED
     TASK_STEPS[ended, G.JOB_RETRY] = T.RUNNING
     TASK_STEPS[ended, G.KILL] = ended

@@ -20,8 +20,10 @@ def status_of(job: Job) -> JobStatus:
 
 
 def state_word(job: Job) -> str:
-    """Return the state of a job as people read it: an assigned job is waiting."""
+    """Return the state of a job as people read it: an assigned job is waiting, one without a config is removed."""
     found = status_of(job)
+    if job.removed and found is JobStatus.KILLED:
+        return "removed"
     return "waiting" if found is JobStatus.ASSIGNED else found.value
 
 
@@ -53,6 +55,7 @@ def job_record(job: Job) -> Record:
         "ordinal": job.index,
         "state": status_of(job).value,
         "config": job.config,
+        "removed": job.removed,
         "is_test": job.is_test,
         "attempts": job.attempts,
         "handed_back": job.handed_back,

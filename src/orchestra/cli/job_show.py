@@ -40,6 +40,8 @@ def _lines(report: JobReport) -> Iterator[str]:
         attempts += f", {job.handed_back} of them returned before a start"
     yield f"job {address} of {task.name}   {state_word(job).upper()}   {attempts}"
     yield f"  config    {clean(report.config_path)}"
+    if job.removed:
+        yield "  removed   this config is no longer among the task's files, so the job is not run"
     if job.done_attempt is not None:
         yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
     for attempt in report.attempts:

@@ -124,7 +124,7 @@ class Lines:
 
     def _tell(self, task: Task, now: float) -> None:
         """Print a line if a tenth of a task's jobs have ended since the last one, some time ago."""
-        step = _STEPS * task.counts.ended // max(1, task.jobs)
+        step = _STEPS * task.counts.ended // max(1, task.active_jobs)
         told, run, before = self._told.get(task.id, (now, task.run, step))
         if task.id not in self._told or run != task.run or task.is_over:
             self._told[task.id] = (now, task.run, step)
@@ -216,12 +216,12 @@ def several_tasks(
 
 
 def _percent(task: Task) -> str:
-    return human.percent(task.counts.done, task.jobs)
+    return human.percent(task.counts.done, task.active_jobs)
 
 
 def _bar(task: Task, width: int) -> str:
     counts = task.counts
-    return progress.bar(counts.done, task.jobs, width, counts.ended - counts.done)
+    return progress.bar(counts.done, task.active_jobs, width, counts.ended - counts.done)
 
 
 _ID: Column[Task] = Column("ID", lambda task: task.id, right=True)
@@ -233,7 +233,7 @@ _PROGRESS: Column[Task] = Column(
 _PERCENT: Column[Task] = Column("%", _percent, right=True)
 _DONE: Column[Task] = Column(
     "DONE",
-    lambda task: f"{human.number(task.counts.done)} of {human.number(task.jobs)}",
+    lambda task: f"{human.number(task.counts.done)} of {human.number(task.active_jobs)}",
     right=True,
 )
 _RUNNING: Column[Task] = Column(

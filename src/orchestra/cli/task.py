@@ -47,6 +47,16 @@ _CLONE = (
     "image, policy, resources. Each option replaces one of them; --env and --bind are added to the old ones. Without\n"
     "--name it is called like the old one, with the next free number: user.ana.mlp-2."
 )
+_RETRY = (
+    "Run the jobs again that are not done; of a task that is DONE, all.\n\n"
+    "--update takes configs, data sets and script as they are now, and says what has changed. A job keeps its number\n"
+    "by the path of its config; new files get the next numbers, and those that are gone are named and not run. It\n"
+    "also continues a task that is held because its inputs have changed. Running jobs keep what they started with."
+)
+_ADD = (
+    "Add files, or the files of a folder, as further configs of a task. Their jobs get the next numbers. A task that\n"
+    "has ended runs again, for these jobs alone. Its data set stays as it is; the task has a list of its own."
+)
 _WAIT = """Wait until tasks have ended. The exit status tells how; of several tasks, the worst result counts:
 0 all jobs are done, 1 FINALIZED (some jobs are not done), 3 BROKEN (the test failed), 4 KILLED,
 5 not ended within --timeout. 2 is a mistake on the command line, as for every command."""
@@ -154,7 +164,17 @@ VERBS = (
         "rerun the jobs that are not done, or all jobs of a DONE task",
         later("orchestra.cli.task_change:retry"),
         later("orchestra.cli.task_change:retry_arguments"),
-        example="maestro task retry 0\nmaestro task retry --id 0 1 2\nmaestro task retry -t user.ana.mlp --all",
+        example="maestro task retry 0\nmaestro task retry 0 --update\nmaestro task retry -t user.ana.mlp --all",
+        description=_RETRY,
+    ),
+    Verb(
+        "add",
+        "add configs to a task, live or ended",
+        later("orchestra.cli.task_update:add"),
+        later("orchestra.cli.task_update:add_arguments"),
+        example="maestro task add 0 configs/h64.json\nmaestro task add user.ana.mlp more/ --include '*.json'",
+        output=True,
+        description=_ADD,
     ),
     Verb(
         "kill",

@@ -84,6 +84,11 @@ def retry_arguments(parser: Parser) -> None:
     several_tasks(parser)
     parser.add_argument("-a", "--all", action="store_true", help="run the done jobs again as well")
     parser.add_argument(
+        "--update",
+        action="store_true",
+        help="take configs, data sets and script as they are now, as a new revision of the task",
+    )
+    parser.add_argument(
         "--bypass", action="store_true", help="start all jobs at once, without a test"
     )
     _yes(parser)
@@ -91,25 +96,31 @@ def retry_arguments(parser: Parser) -> None:
 
 def retry(ctx: Context) -> int:
     """Run the jobs of tasks again that are not done."""
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
+        return for_each(ids, lambda task: _retry_one(ctx, ask, task))
+
+
+def _retry_one(ctx: Context, ask: Interface, task: int) -> None:
+    from orchestra.cli import task_update
     from orchestra.interface.task_changes import OwnTask, RetryTask
 
     args = ctx.args
-    with ctx.interface() as ask:
-        ids = the_ids(ctx, ask)
-
-        def one(task: int) -> None:
-            before = ask(OwnTask(task))
-            if not _may_start_over(ctx, before):
-                ctx.out.note(f"{task_title(before)} is unchanged")
-                return
-            done = ask(RetryTask(task, every=args.all, bypass=args.bypass))
-            everything = args.all or before.state is TaskState.DONE
-            jobs = before.jobs if everything else before.jobs - before.counts.done
-            ctx.out.say(
-                f"{task_title(before)}: {human.count(jobs, 'job')} to run again; the task is {done.step.state}"
-            )
-
-        return for_each(ids, one)
+    before = ask(OwnTask(task))
+    # Only what is not done: nothing to ask about.
+    if args.update and not args.all and task_update.update(ctx, ask, task):
+        return
+    if not _may_start_over(ctx, before):
+        ctx.out.note(f"{task_title(before)} is unchanged")
+        return
+    if args.update and args.all and task_update.update(ctx, ask, task):
+        return
+    done = ask(RetryTask(task, every=args.all, bypass=args.bypass))
+    everything = args.all or before.state is TaskState.DONE
+    jobs = before.active_jobs - (0 if everything else before.counts.done)
+    ctx.out.say(
+        f"{task_title(before)}: {human.count(jobs, 'job')} to run again; the task is {done.step.state}"
+    )
 
 
 def _may_start_over(ctx: Context, task: Task) -> bool:

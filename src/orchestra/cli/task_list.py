@@ -106,11 +106,11 @@ def _number(line: TaskLine, group: str) -> int:
 
 
 def _percent(line: TaskLine) -> str:
-    return human.percent(line.task.counts.done, line.task.jobs)
+    return human.percent(line.task.counts.done, line.task.active_jobs)
 
 
 def _progress(line: TaskLine) -> str:
-    return f"{bar(line.task.counts.done, line.task.jobs, _BAR)} {_percent(line):>5}"
+    return f"{bar(line.task.counts.done, line.task.active_jobs, _BAR)} {_percent(line):>5}"
 
 
 def _ends(line: TaskLine) -> str:
@@ -126,7 +126,7 @@ def _in_words(line: TaskLine) -> str:
         for group in _GROUPS
         if group != "done" and (count := _number(line, group))
     ]
-    done = f"{human.number(task.counts.done)} of {human.number(task.jobs)} done ({_percent(line)})"
+    done = f"{human.number(task.counts.done)} of {human.number(task.active_jobs)} done ({_percent(line)})"
     ends = "" if _ends(line) == "-" else f"; ends {_ends(line)}"
     return ", ".join([*counts, done]) + ends
 
@@ -144,7 +144,7 @@ _ID: Column[TaskLine] = Column("ID", lambda line: line.task.id, right=True)
 _TASK: Column[TaskLine] = Column("TASK", lambda line: line.task.name, fit=Fit.START)
 _QUEUE: Column[TaskLine] = Column("QUEUE", lambda line: line.task.queue.value, spare="cpu")
 _STATE: Column[TaskLine] = Column("STATE", lambda line: line.task.state.value, state=True)
-_TOTAL: Column[TaskLine] = Column("TOTAL", lambda line: line.task.jobs, right=True)
+_TOTAL: Column[TaskLine] = Column("TOTAL", lambda line: line.task.active_jobs, right=True)
 _PROGRESS: Column[TaskLine] = Column("PROGRESS", _progress, fit=Fit.WHOLE)
 _PERCENT: Column[TaskLine] = Column("%", _percent, right=True)
 _ENDS: Column[TaskLine] = Column("ENDS", _ends, spare="-", fit=Fit.FOLD)

@@ -25,6 +25,7 @@ def task_record(task: Task) -> Record:
         "queue": task.queue.value,
         "state": task.state.value,
         "jobs": task.jobs,
+        "removed": task.removed,
         "counts": {status.value: task.counts[status] for status in JobStatus},
         "held": None
         if task.hold is None

@@ -235,8 +235,8 @@ def _note_missing(ctx: Context, sources: Sources, table: Table) -> None:
         ctx.out.note(
             f"{human.count(noted, 'row has', 'rows have')} a note: inputs changed, or a file could not be read."
         )
-    if len(table.rows) < task.jobs:
-        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")
+    if len(table.rows) < task.active_jobs:
+        ctx.out.note(f"{len(table.rows):,} of {human.count(task.active_jobs, 'job')} have results")
 
 
 def _note_origin(ctx: Context, task: Task) -> None:

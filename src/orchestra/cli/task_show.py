@@ -114,9 +114,9 @@ def _next_lines(report: TaskReport) -> Iterator[str]:
 
 def _progress(task: Task, rate: float | None) -> str:
     counts = task.counts
-    bar = progress.bar(counts.done, task.jobs, _BAR, counts.ended - counts.done)
+    bar = progress.bar(counts.done, task.active_jobs, _BAR, counts.ended - counts.done)
     speed = f"   {human.rate(rate, 'job')}" if rate else ""
-    return f"[{bar}] {human.percent(counts.done, task.jobs)}{speed}"
+    return f"[{bar}] {human.percent(counts.done, task.active_jobs)}{speed}"
 
 
 def _waiting(report: TaskReport) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _waiting(report: TaskReport) -> Iterator[str]:
 
 
 def _header(report: TaskReport) -> Iterator[str]:
-    yield counts_in_words(report.task.counts)
+    yield counts_in_words(report.task.counts, report.task.removed)
     if (took := _time_taken(report)) is not None:
         cpu = ""
         if report.cpu_seconds:
@@ -222,13 +222,15 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
 
 def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
     task = report.task
-    undone = task.jobs - task.counts.done
+    undone = task.active_jobs - task.counts.done
     if task.hold:
         how = "after the cause is fixed; before that, it is held again"
         yield (
             f"maestro task release {task.id}",
             how if task.hold.lasts else "starts its jobs again",
         )
+        if task.hold.lasts:
+            yield f"maestro task retry {task.id} --update", "if its inputs were changed on purpose"
     if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
         yield (
             f"maestro task retry {task.id}",

@@ -81,7 +81,7 @@ def follow(
         return INTERRUPTED
     tell = ctx.out.say if ctx.out.for_people else ctx.out.note  # `run -o json` has printed JSON
     for task in waited.tasks:
-        done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
+        done = f"{human.number(task.counts.done)} of {human.count(task.active_jobs, 'job')} done"
         tell(f"{task_title(task)} is {task.state}: {done}")
     if waited.timed_out:
         ctx.out.note(f"not ended within {human.duration(timeout or 0)}")

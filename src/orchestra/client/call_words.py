@@ -16,6 +16,7 @@ CALLS = {
     Action.CREATE_TASK_FROM: 'client.tasks.create(..., config="task:{task}")',
     Action.RELEASE_TASK: "client.tasks.get({task}).release()",
     Action.RETRY_TASK: "client.tasks.get({task}).retry()",
+    Action.UPDATE_TASK: "client.tasks.get({task}).retry(update=True)",
     Action.RETRY_OR_KILL_TASK: "client.tasks.get({task}).retry() and .kill()",
     Action.LIST_JOBS: "client.tasks.get({task}).jobs()",
     Action.SHOW_JOB: "client.tasks.get({task}).job({job}).show()",

@@ -44,7 +44,7 @@ def display(wanted: bool) -> Display:
 def line(task: Task) -> str:
     """Return a task's progress in one line."""
     counts = task.counts
-    drawn = progress.bar(counts.done, task.jobs, _BAR, counts.ended - counts.done)
+    drawn = progress.bar(counts.done, task.active_jobs, _BAR, counts.ended - counts.done)
     parts = [*progress.counted(task), progress.ends(task, datetime.now(UTC))]
     return f"{escaped(task.name)} {task.state} [{drawn}] {', '.join(filter(None, parts))}"
 

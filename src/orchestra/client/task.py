@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from orchestra.client import call_words, outputs, removals, waiting, words
+from orchestra.client.datasets import AnyPath
 from orchestra.client.session import Session, with_hint
 from orchestra.domain.human import count
 from orchestra.domain.models import jobs as job_values
@@ -38,7 +40,7 @@ class Task:
 
     def __repr__(self) -> str:
         seen = self._seen
-        done = f"{seen.counts.done} of {count(seen.jobs, 'job')} done"
+        done = f"{seen.counts.done} of {count(seen.active_jobs, 'job')} done"
         return f"<task {seen.id} {seen.name}: {seen.state}, {done}>"
 
     def __eq__(self, other: object) -> bool:
@@ -322,18 +324,52 @@ class Task:
         self._session(KillTask(self.id, reason))
         return self
 
-    def retry(self, *, all: bool = False, bypass: bool = False) -> Task:  # noqa: A002
+    def retry(
+        self,
+        *,
+        all: bool = False,  # noqa: A002
+        update: bool = False,
+        bypass: bool = False,
+    ) -> Task:
         """Retry its jobs that are not done, or with `all` every job; `bypass` skips the test.
 
         A task that is DONE starts over, as with `maestro task retry`, but without a question.
 
+        With `update` its inputs are taken as they are now: your data sets are read again and get new versions. Jobs
+        keep their numbers by the paths of their configs. Without a change it is the ordinary retry.
+
         Raises:
             Refused: its state does not allow it, or it belongs to somebody else.
+            BadInput: with `update`, a file or folder cannot be read.
         """
+        from orchestra.interface import rereading
         from orchestra.interface.task_changes import RetryTask
 
+        if update:
+            with self._session.interface() as ask, with_hint():
+                if rereading.update(ask, self.id, every=all, bypass=bypass)[1].changes:
+                    return self
         self._session(RetryTask(self.id, every=all, bypass=bypass))
         return self
+
+    def add(self, files: AnyPath | Sequence[AnyPath]) -> list[Job]:
+        """Add a file, several files, or the files of a folder, as further configs, and return their jobs.
+
+        They get the next numbers; files that it has already are left out. If it has ended it runs again, for these jobs
+        alone.
+
+        Raises:
+            Refused: its state does not allow it, it has all these files, or it belongs to somebody else.
+            BadInput: a file cannot be read.
+        """
+        from orchestra.files import file_lists, local_machine
+        from orchestra.interface.task_inputs import AddConfigs
+
+        given = [files] if isinstance(files, str | os.PathLike) else files
+        with with_hint():
+            found = file_lists.of_paths([local_machine.full_path(each) for each in given])
+        added = self._session(AddConfigs(self.id, found))
+        return self.jobs(first=added.before.jobs)
 
     def delete(
         self, *, force: bool = False, remove: bool = False, timeout: words.Duration = 120.0

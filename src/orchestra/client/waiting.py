@@ -75,6 +75,6 @@ def check(task: Task) -> None:
     """
     if task.state is not TaskState.DONE:
         raise NotDone(
-            f"task {task.id} ({task.name}) is {task.state}: {task.counts.done} of {task.jobs} jobs are done.",
+            f"task {task.id} ({task.name}) is {task.state}: {task.counts.done} of {task.active_jobs} jobs are done.",
             hint=words(Action.SHOW_TASK(task=task.id), " shows what happened."),
         )

@@ -46,7 +46,7 @@ def estimate_end(task: Task, now: datetime) -> Estimate:
 
 def _seconds_left(task: Task, now: datetime) -> float | None:
     counts = task.counts
-    left = task.jobs - counts.ended
+    left = task.active_jobs - counts.ended
     at_a_time = counts.running + counts.testing
     if task.policy.max_running is not None:  # more may run since before it was lowered
         at_a_time = min(at_a_time, task.policy.max_running)

@@ -56,7 +56,7 @@ class Pace:
 def counted(task: Task) -> Iterator[str]:
     """Yield the jobs of a task by what matters: `18 of 36 jobs done`, `2 running`, `1 failed`."""
     counts = task.counts
-    yield f"{human.number(counts.done)} of {human.count(task.jobs, 'job')} done"
+    yield f"{human.number(counts.done)} of {human.count(task.active_jobs, 'job')} done"
     for word, number in (
         ("running", counts.living),
         ("failed", counts.failed),
@@ -77,7 +77,7 @@ def ends(task: Task, now: datetime, per_second: float | None = None) -> str:
     if estimate.words == "after the test":
         return f"ends {estimate.words}"
     if estimate.words == "-" and per_second and task.counts.living:
-        return f"ends {human.relative((task.jobs - task.counts.ended) / per_second)}"
+        return f"ends {human.relative((task.active_jobs - task.counts.ended) / per_second)}"
     return ""
 
 

@@ -33,12 +33,13 @@ def by_status(counts: Counts) -> Iterator[tuple[JobStatus, int]]:
             yield status, counts[status]
 
 
-def counts_in_words(counts: Counts) -> str:
-    """`34 done, 2 failed`, without zeros."""
-    return ", ".join(
+def counts_in_words(counts: Counts, removed: int = 0) -> str:
+    """`34 done, 2 failed, 1 removed`, without zeros."""
+    parts = [
         f"{human.number(jobs)} {STATUS_WORDS.get(status, status.value)}"
         for status, jobs in by_status(counts)
-    )
+    ]
+    return ", ".join([*parts, *([f"{human.number(removed)} removed"] if removed else [])])
 
 
 def policy_in_words(task: Task) -> list[str]:

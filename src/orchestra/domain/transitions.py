@@ -34,6 +34,10 @@ class TaskInput(StrEnum):
     KILL = "kill"
     RETRY = "retry"
     RETRY_ALL = "retry_all"
+    UPDATE = "update"
+    """Its inputs are taken as they are now, for what is not done."""
+    ADD = "add"
+    """Jobs are added to it, and only these run."""
     JOB_RETRY = "job_retry"
     JOB_KILL = "job_kill"
     DELETE = "delete"
@@ -81,6 +85,20 @@ _TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskTransition] = {
     (_T.FINALIZED, _I.RETRY): TaskTransition(_T.RUNNING, PendingOperation.RETRY, new_run=True),
     (_T.BROKEN, _I.RETRY): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
     (_T.KILLED, _I.RETRY): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
+    # A DONE task without new configs has nothing left to run.
+    (_T.DONE, _I.UPDATE): TaskTransition(_T.DONE),
+    (_T.FINALIZED, _I.UPDATE): TaskTransition(_T.RUNNING, PendingOperation.RETRY, new_run=True),
+    (_T.BROKEN, _I.UPDATE): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
+    (_T.KILLED, _I.UPDATE): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
+    (_T.DONE, _I.ADD): TaskTransition(_T.RUNNING, new_run=True),
+    (_T.FINALIZED, _I.ADD): TaskTransition(_T.RUNNING, new_run=True),
+    (_T.BROKEN, _I.ADD): TaskTransition(_T.REGISTERED, new_run=True),
+    (_T.KILLED, _I.ADD): TaskTransition(_T.REGISTERED, new_run=True),
+    **{
+        (state, given): TaskTransition(state)
+        for state in (_T.REGISTERED, _T.TESTING, _T.RUNNING)
+        for given in (_I.UPDATE, _I.ADD)
+    },
     (_T.TESTING, _I.JOB_RETRY): TaskTransition(_T.TESTING),
     (_T.RUNNING, _I.JOB_RETRY): TaskTransition(_T.RUNNING),
     (_T.TESTING, _I.JOB_KILL): TaskTransition(_T.TESTING),
@@ -112,7 +130,7 @@ def task_transition(state: TaskState, given: TaskInput) -> TaskTransition | Refu
 
 def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
     match given:
-        case _I.RETRY | _I.RETRY_ALL:
+        case _I.RETRY | _I.RETRY_ALL | _I.UPDATE | _I.ADD:
             if state is _T.KILL:
                 return Refusal("its jobs are still being ended", "Retry it once it is KILLED.")
             return Refusal(

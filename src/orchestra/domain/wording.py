@@ -35,6 +35,7 @@ class Action(Enum):
     CREATE_TASK_FROM = "create_task_from", "task"
     RELEASE_TASK = "release_task", "task"
     RETRY_TASK = "retry_task", "task"
+    UPDATE_TASK = "update_task", "task"
     RETRY_OR_KILL_TASK = "retry_or_kill_task", "task"
 
     LIST_JOBS = "list_jobs", "task"

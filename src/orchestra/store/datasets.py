@@ -36,6 +36,12 @@ def by_name(conn: psycopg.Connection, name: str) -> DataSet | None:
     return _dataset(rows[0]) if rows else None
 
 
+def by_id(conn: psycopg.Connection, dataset: int) -> DataSet | None:
+    """The same by its number; None if it has been deleted."""
+    rows = fetch(conn, SQL.select_dataset + "\n" + SQL.with_id, {"dataset": dataset})
+    return _dataset(rows[0]) if rows else None
+
+
 def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
     """Return a user's data sets by name; everybody's for None."""
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
@@ -102,6 +108,11 @@ def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifes
         for index, text in manifest.texts.items():
             copy.write_row((version, index, text))
     return version
+
+
+def remove_version(conn: psycopg.Connection, version: int) -> None:
+    """Delete a version that nothing refers to."""
+    conn.execute(SQL.remove_version, {"version": version})
 
 
 def files(

@@ -14,6 +14,9 @@ cross join lateral (
 -- name: named
 where d.name = %(name)s and d.deleted_at is null
 
+-- name: with_id
+where d.id = %(dataset)s and d.deleted_at is null
+
 -- name: of_owner
 -- All of them if no owner is given.
 where d.deleted_at is null and (%(owner)s::text is null or p.name = %(owner)s)
@@ -78,7 +81,11 @@ order by ordinal
 select t.id, t.name, t.state::text as state
 from task t
 where t.ended_at is null and (
-    t.config_version_id in (select id from dataset_version where dataset_id = %(dataset)s)
+    exists (
+        select from dataset_version v
+        left join dataset_version b on b.id = v.based_on
+        where v.id = t.config_version_id and coalesce(b.dataset_id, v.dataset_id) = %(dataset)s
+    )
     or exists (
         select from task_input i
         join dataset_version v on v.id = i.version_id
@@ -96,8 +103,15 @@ select exists (
         or exists (select from task_input where version_id = v.id)
         or exists (select from superseded_revision where config_version_id = v.id)
         or exists (select from superseded_input where version_id = v.id)
+        or exists (select from dataset_version own where own.based_on = v.id)
     )
 ) as used
+
+-- name: remove_version
+-- One that nothing refers to.
+with texts as (delete from dataset_text where version_id = %(version)s),
+files as (delete from dataset_file where version_id = %(version)s)
+delete from dataset_version where id = %(version)s
 
 -- name: hide_dataset
 update dataset set deleted_at = now() where id = %(dataset)s

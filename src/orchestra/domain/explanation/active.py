@@ -87,7 +87,9 @@ def _durations(facts: Facts) -> Iterator[str]:
 def _to_be_ended(facts: Facts) -> Iterator[str]:
     if not facts.job.kill_requested:
         return
-    if facts.asked is None and facts.job.is_test and facts.task.state is TaskState.TESTING:
+    if facts.job.removed:
+        yield "It is being ended because its config is no longer among the files of its task."
+    elif facts.asked is None and facts.job.is_test and facts.task.state is TaskState.TESTING:
         yield "It is being ended because another test job of its task failed."
     else:
         yield f"It is being ended, as requested{by_whom(facts.asked, facts)}."

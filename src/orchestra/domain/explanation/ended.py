@@ -85,6 +85,8 @@ def _how_to_run_again(facts: Facts) -> Sentence:
 
 def killed(facts: Facts) -> str:
     """The predicate of a killed job, with who killed it."""
+    if facts.job.removed:
+        return "is removed: its config is no longer among the files of its task"
     return f"was killed{by_whom(facts.asked, facts)}"
 
 
@@ -96,7 +98,13 @@ def about_killed(facts: Facts) -> Iterator[Sentence]:
         yield from earlier_attempts(facts)
     else:
         yield "It had not run yet."
-    yield _how_to_run_again(facts)
+    if facts.job.removed:
+        yield words(
+            "When the file is there again, this brings the job back: ",
+            Action.UPDATE_TASK(task=facts.task.id),
+        )
+    else:
+        yield _how_to_run_again(facts)
 
 
 def broken(facts: Facts) -> str:

@@ -17,7 +17,8 @@ LOG = "job.log"
 class Job:
     """One config of a task. `config` is the file's path below the config data set's root.
 
-    `attempts` is the number of the latest one; `handed_back` of them were requeued without a start.
+    `attempts` is the number of the latest one; `handed_back` of them were requeued without a start. A `removed` job has
+    lost its config: it is killed, done or being ended, and is not run.
     """
 
     task_id: int
@@ -41,6 +42,7 @@ class Job:
     seconds: float | None = None
     inputs_note: str | None = None
     handed_back: int = 0
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

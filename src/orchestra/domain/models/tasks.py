@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import itemgetter
+from typing import Any
 
 from orchestra.domain.states import HoldCause, JobStatus, PendingOperation, Queue, TaskState
 
@@ -136,13 +138,24 @@ class Counts:
         """Jobs with a process, or being ended."""
         return self.testing + self.running + self.kill
 
+    @classmethod
+    def without_removed(cls, row: Mapping[str, Any], removed: int) -> Counts:
+        """Return the counts of a row with a column for each, in which `removed` jobs are among the killed ones."""
+        found = cls(*_columns(row))
+        return replace(found, killed=found.killed - removed) if removed else found
+
     def __getitem__(self, status: JobStatus) -> int:
         value: int = getattr(self, status.value)
         return value
 
 
+_columns = itemgetter(*(field.name for field in fields(Counts)))
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
+    """A task. Its jobs are numbered below `jobs`; `removed` of them are not to be run and in none of the `counts`."""
+
     id: int
     name: str
     owner: str
@@ -177,6 +190,12 @@ class Task:
     attach_report: bool = False
     origin: Origin | None = None
     revision: int = 1
+    removed: int = 0
+
+    @property
+    def active_jobs(self) -> int:
+        """The jobs that are in one of the counts: those that are not removed."""
+        return self.jobs - self.removed
 
     @property
     def is_over(self) -> bool:

@@ -59,7 +59,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
             return _of_waiting(conn, facts)
         case JobState.REGISTERED | JobState.ASSIGNED | JobState.RUNNING:
             return _of_living(conn, facts)
-        case JobState.KILLED:
+        case JobState.KILLED if not job.removed:
             return replace(
                 facts, asked=store.kill_request(conn, task.id, job.index, job.changed_at)
             )
@@ -69,7 +69,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
             )
         case JobState.FAILED:
             return replace(facts, last_line=_last_line(conn, job))
-        case JobState.DONE:
+        case JobState.DONE | JobState.KILLED:
             return facts
 
 

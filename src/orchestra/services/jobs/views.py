@@ -37,6 +37,8 @@ def list_jobs(
     found = store.listed(conn, task.id, status, first=first, limit=limit + 1, few_done=few_done)
     following = found[limit].index if len(found) > limit else None
     matching = task.jobs if status is None else task.counts[status]
+    if status is JobStatus.KILLED:
+        matching += task.removed
     return JobPage(task, tuple(found[:limit]), matching, following)
 
 

@@ -53,7 +53,7 @@ def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: 
 def _final_counts(task: Task, state: TaskState) -> dict[str, int]:
     """Count all jobs that are not done as broken or killed, as they will be."""
     done = task.counts.done
-    counts = {"done": done, state.value.lower(): task.jobs - done}
+    counts = {"done": done, state.value.lower(): task.active_jobs - done}
     return {status: count for status, count in counts.items() if count}
 
 
@@ -74,7 +74,7 @@ def _write(
         task=task.id,
         name=task.name,
         outcome=outcome,
-        jobs=task.jobs,
+        jobs=task.active_jobs,
         folder=task.folder,
         by=by,
         counts=counts,

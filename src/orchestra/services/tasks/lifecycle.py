@@ -99,6 +99,9 @@ _CANNOT = {
     TaskInput.RELEASE: "cannot be released",
     TaskInput.KILL: "cannot be killed",
     TaskInput.RETRY: "cannot be retried",
+    TaskInput.RETRY_ALL: "cannot be retried",
+    TaskInput.UPDATE: "cannot be retried",
+    TaskInput.ADD: "takes no more configs",
 }
 
 
@@ -168,7 +171,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
             | TaskInput.ALL_DEAD
         ):
             pass
-        case TaskInput.RETRY | TaskInput.RETRY_ALL:
+        case TaskInput.RETRY | TaskInput.RETRY_ALL | TaskInput.UPDATE | TaskInput.ADD:
             chains.refuse_while_taken(conn, locked)
         case TaskInput.JOB_RETRY | TaskInput.JOB_KILL:
             raise AssertionError("retry_jobs and kill_jobs apply these")
@@ -233,33 +236,44 @@ def retry_jobs(
         chains.refuse_waiting(conn, locked)
         chains.refuse_while_taken(conn, locked)
         jobs = _chosen(conn, locked, indexes)
-        _refuse_living(locked, jobs)
+        _refuse_living_and_removed(locked, jobs)
         if step.new_run:
             task_mutations.begin_run(conn, task, bypass=False)
             task_mutations.change_state(conn, task, locked.state, step.state)
             events.add_task_event(
                 conn, task, before=locked.state, after=step.state, who=by, why=why
             )
-        # With max_running the conductor does it, which is notified below.
-        testing = step.state is TaskState.TESTING and locked.max_running is None
-        readmitted = job_mutations.retry_chosen_jobs(conn, task, indexes, testing=testing)
+        testing = step.state is TaskState.TESTING
+        job_mutations.retry_chosen_jobs(conn, task, indexes)
         _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
-        if readmitted:
-            events.add_task_event(
-                conn,
-                task,
-                before=JobState.REGISTERED,
-                after=JobState.ASSIGNED,
-                jobs=readmitted,
-                who=by,
-                why=why,
-                kind="release",
-            )
-            channels.notify_workers(conn, locked.queue)
+        if testing:
+            readmit_test_jobs(conn, locked, by=by, why=why)
         channels.notify(conn, channels.CONDUCTOR)
         return len(jobs)
 
     return in_transaction(conn, work)
+
+
+def readmit_test_jobs(
+    conn: psycopg.Connection, task: task_mutations.LockedTask, *, by: str, why: str | None = None
+) -> None:
+    """Release the jobs of a running test that begin anew; with max_running the conductor does it."""
+    readmitted = 0
+    if task.max_running is None:
+        readmitted = job_mutations.readmit_test_jobs(conn, task.id)
+    if not readmitted:
+        return
+    events.add_task_event(
+        conn,
+        task.id,
+        before=JobState.REGISTERED,
+        after=JobState.ASSIGNED,
+        jobs=readmitted,
+        who=by,
+        why=why,
+        kind="release",
+    )
+    channels.notify_workers(conn, task.queue)
 
 
 def kill_jobs(
@@ -304,10 +318,18 @@ def _chosen(
     return jobs
 
 
-def _refuse_living(
+def _refuse_living_and_removed(
     task: task_mutations.LockedTask, jobs: Sequence[job_mutations.LockedJob]
 ) -> None:
     for job in jobs:
+        if job.removed:
+            raise Refused(
+                f"job {task.id}/{job.index} is removed: its config is no longer among the task's files.",
+                hint=words(
+                    Action.UPDATE_TASK(task=task.id),
+                    "   brings it back when the file is there again.",
+                ),
+            )
         if job.claimed:
             raise Refused(
                 f"job {task.id}/{job.index} is {job.state}; a running job cannot be retried.",

@@ -97,6 +97,7 @@ where not exists (select from task where config_version_id = v.id)
     and not exists (select from task_input where version_id = v.id)
     and not exists (select from superseded_revision where config_version_id = v.id)
     and not exists (select from superseded_input where version_id = v.id)
+    and not exists (select from dataset_version own where own.based_on = v.id)
     and (
         d.deleted_at < now() - greatest(make_interval(secs => %(seconds)s), interval '1 day')
         or exists (

@@ -23,6 +23,7 @@ class LockedJob:
     state: JobState
     is_test: bool
     claimed: bool
+    removed: bool
 
 
 def release_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
@@ -71,17 +72,21 @@ def retry_jobs(
 def lock_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> list[LockedJob]:
     rows = fetch(conn, SQL.lock_jobs, {"task": task, "indexes": list(indexes)})
     return [
-        LockedJob(row["ordinal"], JobState(row["state"]), row["is_test"], row["claimed"])
+        LockedJob(
+            row["ordinal"], JobState(row["state"]), row["is_test"], row["claimed"], row["removed"]
+        )
         for row in rows
     ]
 
 
-def retry_chosen_jobs(
-    conn: psycopg.Connection, task: int, indexes: Sequence[int], *, testing: bool
-) -> int:
-    """Retry jobs, first in line, and return how many rejoined the test, if it is running (`testing`)."""
+def retry_chosen_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> None:
+    """Retry jobs, first in line."""
     conn.execute(SQL.retry_chosen_jobs, {"task": task, "indexes": list(indexes)})
-    return conn.execute(SQL.readmit_test_jobs, {"task": task}).rowcount if testing else 0
+
+
+def readmit_test_jobs(conn: psycopg.Connection, task: int) -> int:
+    """Release the retried jobs of a running test, and return how many."""
+    return conn.execute(SQL.readmit_test_jobs, {"task": task}).rowcount
 
 
 def kill_chosen_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> None:

@@ -54,7 +54,7 @@ where task_id = %(task)s and keeper_id is not null and not kill_requested
 update job set
     state = 'broken', is_test = false, kill_requested = false, not_before = null, changed_at = now()
 where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
-    and state in ('registered', 'assigned', 'failed', 'killed') and keeper_id is null
+    and state in ('registered', 'assigned', 'failed', 'killed') and keeper_id is null and not removed
 
 -- name: kill_jobs
 update job set
@@ -67,10 +67,10 @@ update job set
     state = 'registered', turn = %(turn)s, is_test = false, kill_requested = false, failures = 0, losses = 0,
     not_before = null, changed_at = now()
 where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
-    and (%(all)s or state <> 'done') and keeper_id is null
+    and (%(all)s or state <> 'done') and keeper_id is null and not removed
 
 -- name: lock_jobs
-select ordinal, state, is_test, keeper_id is not null as claimed
+select ordinal, state, is_test, keeper_id is not null as claimed, removed
 from job
 where task_id = %(task)s and ordinal = any(%(indexes)s)
 order by ordinal

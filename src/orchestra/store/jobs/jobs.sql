@@ -86,7 +86,7 @@ select
     case when j.attempt > 1 or a.cause in ('returned', 'input', 'volume') then (
         select count(*) from attempt r
         where r.task_id = j.task_id and r.ordinal = j.ordinal and r.cause in ('returned', 'input', 'volume')
-    ) else 0 end as handed_back, j.failures, j.losses, j.done_attempt, j.changed_at,
+    ) else 0 end as handed_back, j.removed, j.failures, j.losses, j.done_attempt, j.changed_at,
     n.name as node, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.reason,
     a.exit_status, a.signal, a.started_at, a.seconds, a.inputs_note
 from chosen j

@@ -10,7 +10,7 @@ import psycopg
 
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import JobStatus, PendingOperation, Queue, TaskState
+from orchestra.domain.states import PendingOperation, Queue, TaskState
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
@@ -62,8 +62,8 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         state=TaskState(row["state"]),
         held=row["held"],
         test_jobs=row["test_jobs"],
-        jobs=row["jobs"],
-        counts=Counts(**{status.value: row[status.value] for status in JobStatus}),
+        jobs=row["jobs"] - row["removed"],
+        counts=Counts.without_removed(row, row["removed"]),
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         max_fails=None if limit == Limit() else limit,
         forgiven=row["fails_forgiven"],

@@ -16,9 +16,10 @@ select
         join revision r on r.task_id = a.task_id and r.number = a.revision
         where j.task_id = t.id and j.keeper_id is not null and (j.state = 'running' or j.kill_requested)
     ) end as slots_in_use,
-    exists (select from task_after a where a.task_id = t.id) as waits, c.*
+    exists (select from task_after a where a.task_id = t.id) as waits, gone.removed, c.*
 from task t
 cross join lateral status_counts(t.id) as c
+cross join lateral removed_jobs(t.id) as gone
 cross join lateral (
     select count(*) as delayed, count(*) filter (where not_before <= now()) as due
     from job

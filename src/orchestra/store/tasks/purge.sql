@@ -26,6 +26,7 @@ where v.id in (
     )
     and (v.dataset_id is null or d.deleted_at is not null)
     and not exists (select from task t where t.config_version_id = v.id and t.id <> %(task)s)
+    and not exists (select from dataset_version own where own.based_on = v.id)
     and not exists (select from task_input i where i.version_id = v.id and i.task_id <> %(task)s)
     and not exists (select from superseded_revision s where s.config_version_id = v.id and s.task_id <> %(task)s)
     and not exists (select from superseded_input i where i.version_id = v.id and i.task_id <> %(task)s)

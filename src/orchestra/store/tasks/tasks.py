@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -32,7 +31,7 @@ SQL = load("tasks/tasks")
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
     "config_version_id", "jobs", "run", "revision", "created_at", "state_at", "rank", "test_started_at",
-    "work_started_at", "ended_at", "typical_seconds", "goal", "attach_report",
+    "work_started_at", "ended_at", "typical_seconds", "goal", "attach_report", "removed",
 )  # fmt: skip
 POLICY_COLUMNS = (
     "test_jobs",
@@ -47,7 +46,6 @@ POLICY_COLUMNS = (
 
 
 _policy_values = itemgetter(*POLICY_COLUMNS)
-_counts = itemgetter(*(field.name for field in fields(Counts)))
 # The same few values fill a long list.
 _resources = lru_cache(Resources)
 
@@ -68,7 +66,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         state=TaskState(row["state"]),
         policy=_policy(row["max_fails"], row["max_fails_percent"], *_policy_values(row)),
         resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
-        counts=Counts(*_counts(row)),
+        counts=Counts.without_removed(row, row["removed"]),
         hold=_hold(row) if row["held_at"] else None,
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         origin=Origin(**row["origin"]) if row["origin"] else None,

@@ -10,10 +10,11 @@ select
     t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason,
     case when t.held_cause_at = t.held_at then t.held_cause end as held_cause, t.intent, t.rank, t.test_started_at,
     t.work_started_at, t.ended_at, t.typical_seconds, t.binds, t.revision, t.max_running, t.goal, t.attach_report,
-    t.origin, w.after, c.*
+    t.origin, w.after, r.removed, c.*
 from task t
 join person p on p.id = t.owner_id
 cross join lateral status_counts(t.id) as c
+cross join lateral removed_jobs(t.id) as r
 cross join lateral (
     select jsonb_agg(
         jsonb_build_object(
@@ -103,11 +104,13 @@ where i.task_id = %(task)s
 order by i.tag
 
 -- name: config
--- The source of a task's configs. A version without a data set consists of an older task's outputs.
-select d.name as dataset, v.number as version, v.root, v.is_folder, v.files
+-- The source of a task's configs, also if it has a list of its own made of a data set. A version without a data set
+-- consists of an older task's outputs.
+select d.name as dataset, b.number as version, v.root, v.is_folder, v.files
 from task t
 join dataset_version v on v.id = t.config_version_id
-left join dataset d on d.id = v.dataset_id
+join dataset_version b on b.id = coalesce(v.based_on, v.id)
+left join dataset d on d.id = b.dataset_id
 where t.id = %(task)s
 
 -- name: outputs_version
@@ -150,7 +153,7 @@ insert into dataset_version (root, is_folder, files, bytes) values (%(root)s, tr
 select t.id, t.name, t.state::text as state
 from task t
 join dataset_version v on v.id = t.config_version_id
-where t.ended_at is null and v.dataset_id is null and v.root = %(folder)s
+where t.ended_at is null and v.dataset_id is null and v.based_on is null and v.root = %(folder)s
 order by t.id
 
 -- name: failures

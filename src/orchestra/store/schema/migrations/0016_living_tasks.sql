@@ -99,3 +99,96 @@ create trigger claim_without_revision before insert on attempt
 -- How the files of a version were chosen, with the fields of FileChoice (domain/models/datasets.py), so that an update
 -- chooses in the same way; null for all files that are not skipped by default.
 alter table dataset_version add column choice jsonb;
+
+-- Configs that change while a task lives. A job keeps its number by the path of its config; so the task may need a list
+-- of configs of its own, in the order of its jobs: a version without a data set. based_on: the version of the data set
+-- that it was made of; null for an older task's outputs.
+alter table dataset_version add column based_on integer references dataset_version;
+create index dataset_version_based_on on dataset_version (based_on) where based_on is not null;
+
+-- The folder that the paths of a version's files are below.
+create function folder_of(v dataset_version) returns text immutable parallel safe language sql
+return case when v.is_folder then v.root else coalesce(nullif(regexp_replace(v.root, '/[^/]*$', ''), ''), '/') end;
+
+-- removed: its config is no longer among the task's files. Such a job is killed or done, or is being ended, and is not
+-- run again before the file comes back. Of a task's killed jobs, task_count.removed are removed ones.
+alter table job add column removed boolean not null default false;
+create index job_removed on job (task_id, ordinal) where removed;
+alter table task_count add column removed bigint not null default 0;
+
+-- How many jobs of a task are removed and not done.
+create function removed_jobs(the_task integer) returns table (removed bigint) stable parallel safe language sql
+begin atomic
+    select coalesce(sum(c.removed), 0)::bigint from task_count c where c.task_id = the_task;
+end;
+
+-- As it was, and it counts the removed jobs.
+create or replace function job_changed() returns trigger language plpgsql set enable_nestloop = off as $$
+declare
+    wrong record;
+    claimable record;
+begin
+    select o.task_id, o.ordinal, o.state as was, n.state as wanted into wrong
+    from old_jobs o join new_jobs n using (task_id, ordinal)
+    where o.state <> n.state and not job_may_move(o.state, n.state)
+    limit 1;
+    if found then
+        raise exception 'job %/% may not go from % to %', wrong.task_id, wrong.ordinal, wrong.was, wrong.wanted
+            using errcode = 'check_violation';
+    end if;
+
+    insert into task_count as c
+        (task_id, stripe, registered, assigned, testing, running, failed, done, kill, killed, broken, removed)
+    select
+        task_id, pg_backend_pid() % 16,
+        coalesce(sum(change) filter (where figure = 'registered'), 0),
+        coalesce(sum(change) filter (where figure = 'assigned'), 0),
+        coalesce(sum(change) filter (where figure = 'testing'), 0),
+        coalesce(sum(change) filter (where figure = 'running'), 0),
+        coalesce(sum(change) filter (where figure = 'failed'), 0),
+        coalesce(sum(change) filter (where figure = 'done'), 0),
+        coalesce(sum(change) filter (where figure = 'kill'), 0),
+        coalesce(sum(change) filter (where figure = 'killed'), 0),
+        coalesce(sum(change) filter (where figure = 'broken'), 0),
+        coalesce(sum(change) filter (where figure = 'removed'), 0)
+    from (
+        select task_id, figure, sum(change) as change
+        from (
+            select task_id, job_figure(state, is_test, kill_requested, keeper_id is not null) as figure, -1 as change
+            from old_jobs
+            union all
+            select task_id, job_figure(state, is_test, kill_requested, keeper_id is not null), 1
+            from new_jobs
+            union all
+            select task_id, 'removed', -1 from old_jobs where removed and state = 'killed'
+            union all
+            select task_id, 'removed', 1 from new_jobs where removed and state = 'killed'
+        ) as both_sides
+        group by task_id, figure
+        having sum(change) <> 0
+    ) as changes
+    group by task_id
+    order by task_id
+    on conflict (task_id, stripe) do update set
+        registered = c.registered + excluded.registered,
+        assigned = c.assigned + excluded.assigned,
+        testing = c.testing + excluded.testing,
+        running = c.running + excluded.running,
+        failed = c.failed + excluded.failed,
+        done = c.done + excluded.done,
+        kill = c.kill + excluded.kill,
+        killed = c.killed + excluded.killed,
+        broken = c.broken + excluded.broken,
+        removed = c.removed + excluded.removed;
+
+    for claimable in
+        select task_id, turn, min(ordinal) as first from new_jobs
+        where state = 'assigned' and keeper_id is null and not_before is null
+        group by task_id, turn
+        order by task_id, turn
+    loop
+        perform lower_job_floor(claimable.task_id, claimable.turn, claimable.first);
+    end loop;
+    return null;
+end
+$$;

@@ -1,0 +1,66 @@
+"""Taking the inputs of a task as they are now: the caller's data sets are read again, and get new versions first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from orchestra.domain.models.datasets import FileChoice, Manifest
+from orchestra.domain.models.tasks import Origin, Task
+from orchestra.files import file_lists, origin
+from orchestra.files.manifest import Progress
+from orchestra.interface.answers.task_inputs import TaskInputs, Updated
+from orchestra.interface.dataset_changes import UpdateDataSet
+from orchestra.interface.datasets import listed_files
+from orchestra.interface.operation import Interface
+from orchestra.interface.task_inputs import InputsOf, UpdateTask
+
+
+def update(
+    ask: Interface,
+    task: int,
+    *,
+    every: bool = False,
+    bypass: bool = False,
+    progress: Progress | None = None,
+) -> tuple[TaskInputs, Updated]:
+    """Read a task's inputs again, then let it read them and retry what is not done, or with `every` all.
+
+    All files are read before anything is written. Of other people's data sets, their newest versions are taken.
+
+    Raises:
+        BadInput: a file or folder cannot be read, or a folder has no files any more.
+        NotFound, Refused: the task cannot be retried, or a data set that it reads has been deleted.
+    """
+    found = ask(InputsOf(task))
+    read = [
+        (each.dataset, file_lists.again(each.dataset, listed_files(ask, each.dataset), progress))
+        for each in found.inputs
+        if each.own
+    ]
+    more = _again(found.more, progress) if found.more else None
+    program = _origin(found.task, {files.root: files for _, files in read})
+    for dataset, files in read:
+        ask(UpdateDataSet(dataset.name, files, dataset.version_id))
+    return found, ask(UpdateTask(task, more, program, every, bypass))
+
+
+def _again(paths: tuple[str, ...], progress: Progress | None) -> Manifest:
+    there = [path for path in paths if os.path.lexists(path)]
+    if not there:
+        return Manifest("/", True, ())
+    return file_lists.of_paths(there, progress, FileChoice(all_files=True))
+
+
+def _origin(task: Task, read: Mapping[str, Manifest]) -> Origin | None:
+    """Return where the program comes from now; what cannot be found out stays as it was."""
+    known = task.origin
+    if known is None or known.script is None:
+        return None
+    commit = origin.commit(known.script, os.environ)
+    if commit.name:
+        known = replace(known, commit=commit.name, dirty=commit.dirty)
+    script = read.get(known.script or "")
+    digest = script.entries[0].sha256 if script and not script.is_folder else None
+    return replace(known, sha256=digest.hex()) if digest else known
