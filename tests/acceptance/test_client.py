@@ -126,7 +126,10 @@ def test_ones_own_names_may_be_short(sets: orchestra.Client) -> None:
     with pytest.raises(NotFound, match=r'no data set "user.ana.gird".*Did you mean'):
         sets.datasets.get("gird")
     assert sets.datasets.create("new", "data.txt").name == "user.ana.new"
-    plain = make(sets, name="plain", command="true %IN %OUT", data=None)
+    some = sets.datasets.create("some", ".", include="*.txt", exclude=["grid"])
+    assert (some.files, sets.datasets.update("some").version) == (1, 1)
+    assert sets.datasets.update("some", ["data.txt"]).is_folder is False
+    plain = sets.tasks.create("plain", config="grid", command="true %IN %OUT")
     assert (plain.name, plain.info.name) == ("user.ana.plain", "user.ana.plain")
     with pytest.raises(BadInput, match="form user") as caught:
         sets.datasets.create("ana.new", "data.txt")

@@ -102,10 +102,15 @@ def test_patterns_choose_among_the_files_of_a_folder(tmp_path: Path) -> None:
     folder = make(tmp_path, (*HYDRA, "notes.txt", "model/old/mlp.yaml"))
     found = of_paths([folder], choice=FileChoice(("*.yaml",), ("old", "optimizer/*")))
     assert (paths(found), found.skipped) == (CONFIGS[:3], ("model/.#cnn.yaml",))
+    assert found.unmatched == ()
     (folder / "model/old/pipe").symlink_to("nowhere")
     assert paths(of_paths([folder], choice=FileChoice(exclude=("old",))))[0] == "README.md"
+    mistyped = FileChoice(("*.yaml", "*.yml"), ("odl", "optimizer"))
+    assert of_paths([folder], choice=mistyped).unmatched == ("*.yml", "odl")
     message, hint = refusal(folder, choice=FileChoice(("*.yml",)))
-    assert message.startswith(f'no file of {folder} is left by --include "*.yml": it has ')
+    assert message.startswith(
+        f'no file in {folder} remains with --include "*.yml"; it has README.md and '
+    )
     assert hint
     assert refusal(folder / "config.yaml", choice=FileChoice(("*.yml",)))[0].endswith("is a file.")
 
@@ -156,8 +161,15 @@ def test_a_list_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path) -
     a, gone = folder / "a", folder / "gone"
     assert refusal(a, folder / "b", folder / "./a") == (f"{a} is named twice.", None)
     assert refusal(a, gone) == (f"there is no file {gone}.", None)
-    assert refusal(a, folder / "*.yml", gone)[0] == f"there are no files {folder}/*.yml and {gone}."
+    assert refusal(a, folder / "x", gone)[0] == f"there are no files {folder}/x and {gone}."
+    assert refusal(folder / "*.yml") == (
+        f"no file matches {folder}/*.yml.",
+        "A folder and --include choose its files by a pattern.",
+    )
     assert refusal(a, folder / "dir")[0] == f"{folder}/dir is a folder among files."
+    _, hint = refusal(folder / "dir", a, choice=FileChoice(include=("b",)))
+    assert hint
+    assert hint.startswith("Put quotes around patterns")
     assert refusal(folder / "x~", folder / "y~") == (
         "none of the files is left for the data set.",
         "Skipped x~ and y~; --all-files registers such files, too.",
@@ -189,7 +201,12 @@ def test_an_update_chooses_as_before(tmp_path: Path) -> None:
     make(folder, ("e.yaml", "f.txt"))
     assert paths(again(data_set(before))) == ["a.yaml", "b.yaml", "d.yaml", "e.yaml"]
     assert paths(again(data_set(before), choice=FileChoice(("*.txt",)))) == ["c.txt", "f.txt"]
+    single = again(data_set(before), paths=[folder / "c.txt"])
+    assert (single.is_folder, single.choice) == (False, USUAL)
+    other = make(tmp_path / "other", ("x.yaml", "y.txt"))
+    assert paths(again(data_set(before), paths=[other])) == ["x.yaml"]
     before = of_paths([folder / "a.yaml", folder / "b.yaml"])
+    assert paths(again(data_set(before), paths=[other])) == ["x.yaml", "y.txt"]
     (folder / "b.yaml").unlink()
     found = again(data_set(before), paths(before))
     assert (paths(found), found.missing) == (["a.yaml"], ("b.yaml",))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ def _create(ctx: Context) -> None:
     if not paths:
         raise BadInput(
             "-p/--path is missing.",
-            hint=f"For example: maestro dataset create -n {name} -p configs/",
+            hint=f"For example: maestro dataset create -n {clean(shlex.quote(name))} -p configs/",
         )
     choice = dataset_files.choice(ctx)
     with ctx.interface() as ask:
@@ -79,6 +79,13 @@ def _create(ctx: Context) -> None:
         key=lambda dataset: dataset.name,
     )
     note_left_out(ctx, found)
+    _note_unmatched(ctx, found)
+
+
+def _note_unmatched(ctx: Context, manifest: Manifest) -> None:
+    if manifest.unmatched and dataset_files.is_chosen(ctx):
+        patterns = human.listed([f'"{clean(each)}"' for each in manifest.unmatched])
+        ctx.out.note(f"warning: no file matches {patterns}")
 
 
 def note_left_out(ctx: Context, manifest: Manifest) -> None:
@@ -227,11 +234,9 @@ def _update(ctx: Context) -> None:
     with ctx.interface() as ask:
         before = ask(OwnDataSet(ctx.names.dataset(name)))
         with checksums(ctx) as progress:
-            if paths:
-                kept = choice or replace(before.choice, listed=False)
-                found = file_lists.of_paths(paths, progress, kept)
-            else:
-                found = file_lists.again(before, listed_files(ask, before), progress, choice)
+            found = file_lists.again(
+                before, listed_files(ask, before), progress, choice=choice, paths=paths
+            )
         update = ask(UpdateDataSet(before.name, found, before.version_id))
     changes = update.changes
     if changes:
@@ -260,6 +265,7 @@ def _update(ctx: Context) -> None:
         key=lambda dataset: dataset.name,
     )
     note_left_out(ctx, found)
+    _note_unmatched(ctx, found)
     if changes:
         ctx.out.note("Existing tasks keep the version that they were created with.")
 

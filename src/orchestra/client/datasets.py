@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client import words
+from orchestra.client import call_words, words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput, Refused
-from orchestra.domain.human import count
-from orchestra.domain.models.datasets import DataSet, FileChoice, ManifestEntry
+from orchestra.domain.human import count, listed
+from orchestra.domain.models.datasets import DataSet, FileChoice, Manifest, ManifestEntry
 from orchestra.homefolder import expanded
 from orchestra.interface.me import Me
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import builtins
 
     from orchestra.files.sweeps import Plan
+
+_log = logging.getLogger("orchestra.client")
 
 AnyPath = str | os.PathLike[str]
 Patterns = str | Sequence[str]
@@ -69,6 +72,7 @@ class DataSets:
         with with_hint():
             choice = _choice(include, exclude, all_files=all_files)
             found = file_lists.of_paths(_all_here(path), choice=choice)
+        _log_left_out(found)
         return self._session(RegisterDataSet(name, found))
 
     def get(self, name: str) -> DataSet:
@@ -132,11 +136,11 @@ class DataSets:
         is_chosen = bool(include or exclude or all_files)
         with with_hint():
             choice = _choice(include, exclude, all_files=all_files) if is_chosen else None
-            if path is None:
-                found = file_lists.again(before, listed_files(self._session, before), choice=choice)
-            else:
-                kept = choice or replace(before.choice, listed=False)
-                found = file_lists.of_paths(_all_here(path), choice=kept)
+            paths = [] if path is None else _all_here(path)
+            found = file_lists.again(
+                before, listed_files(self._session, before), choice=choice, paths=paths
+            )
+        _log_left_out(found)
         return self._session(UpdateDataSet(known, found, before.version_id)).dataset
 
     def remove(self, name: str | DataSet) -> None:
@@ -216,6 +220,16 @@ def _here(path: AnyPath) -> Path:
     from orchestra.files import local_machine
 
     return Path(local_machine.full_path(path))
+
+
+def _log_left_out(found: Manifest) -> None:
+    """Name what was skipped, as the command line does; without a handler, such messages go to stderr."""
+    from orchestra.files.listing import skipped_sentence
+
+    if skipped := skipped_sentence(found.skipped):
+        _log.warning("%s", call_words.worded(skipped))
+    if found.missing:
+        _log.warning("No longer there, and no longer listed: %s", listed(found.missing, most=3))
 
 
 def _all_here(path: AnyPath | Sequence[AnyPath]) -> builtins.list[Path]:

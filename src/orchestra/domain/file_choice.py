@@ -84,6 +84,16 @@ def takes(choice: FileChoice, path: str) -> bool:
     return wanted and not excludes(choice, path)
 
 
+def unmatched(choice: FileChoice, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns that match none of these files and folders."""
+    left = [*choice.include, *choice.exclude]
+    for name in names:
+        if not left:
+            break
+        left = [pattern for pattern in left if not _matches_any((pattern,), name)]
+    return tuple(left)
+
+
 def skips(choice: FileChoice, path: str, *, is_folder: bool) -> bool:
     """Whether a file or folder is left out by default: hidden ones, caches, and what editors leave behind.
 

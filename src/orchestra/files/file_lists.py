@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 
 from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput
-from orchestra.domain.human import listed
+from orchestra.domain.human import listed, one_line
 from orchestra.domain.models.datasets import USUAL, DataSet, FileChoice, Manifest
 from orchestra.domain.naming import natural_key
+from orchestra.domain.wording import Field, words
 from orchestra.files import fs_health
 from orchestra.files.listing import check_path_text, skipped_sentence
 from orchestra.files.manifest import Progress, absolute, read_files, scan
@@ -33,11 +35,12 @@ def of_paths(
     Raises:
         BadInput: a path does not exist, is named twice, or is a folder among files; the files cannot be registered.
     """
+    fs_health.check(*paths)
+    _refuse_patterns(paths)
     if len(paths) == 1:
         return scan(paths[0], progress, choice)
-    fs_health.check(*paths)
     found = [absolute(os.fspath(path)) for path in paths]
-    _check_paths(found)
+    _check_list(found, choice)
     root = os.path.commonpath([os.path.dirname(path) for path in found])  # noqa: PTH120 - they are texts
     if root == "/":
         raise BadInput(
@@ -52,25 +55,44 @@ def again(
     dataset: DataSet,
     listed_files: Iterable[str] = (),
     progress: Progress | None = None,
+    *,
     choice: FileChoice | None = None,
+    paths: Sequence[AnyPath] = (),
 ) -> Manifest:
-    """Return the present files of a data set, chosen as before unless `choice` says otherwise.
+    """Return the present files of a data set, those of the same list or chosen by the same patterns as before.
 
     Args:
         listed_files: for a data set with a list, the paths of its files below its root.
+        choice: chooses files instead.
+        paths: other files, or another folder, instead.
 
     Raises:
         BadInput: none of them exists any more, or they cannot be registered.
     """
-    if not dataset.choice.listed:
-        return scan(dataset.root, progress, choice or dataset.choice)
-    names = list(listed_files)
+    if paths:
+        is_folder = len(paths) == 1 and Path(paths[0]).is_dir()
+        as_before = replace(dataset.choice, listed=False) if is_folder else USUAL
+        return of_paths(paths, progress, choice or as_before)
+    if dataset.choice.listed:
+        return _list_again(dataset, list(listed_files), progress, choice or dataset.choice)
+    return scan(dataset.root, progress, choice or dataset.choice)
+
+
+def _list_again(
+    dataset: DataSet, names: Sequence[str], progress: Progress | None, choice: FileChoice
+) -> Manifest:
+    fs_health.check(dataset.root)
     missing = [name for name in names if not Path(dataset.root, name).exists()]
     if len(missing) == len(names):
         raise BadInput(f"none of the files in the list of {dataset.name} exists in {dataset.root}.")
-    here = [name for name in names if name not in set(missing)]
-    wanted = replace(choice or dataset.choice, listed=True)
-    return replace(_of_list(dataset.root, here, progress, wanted), missing=tuple(missing))
+    gone = set(missing)
+    found = _of_list(
+        dataset.root,
+        [name for name in names if name not in gone],
+        progress,
+        replace(choice, listed=True),
+    )
+    return replace(found, missing=tuple(missing))
 
 
 def _of_list(
@@ -90,18 +112,32 @@ def _of_list(
     return replace(read_files(root, kept, progress), skipped=left_out, choice=choice)
 
 
-def _check_paths(paths: Sequence[str]) -> None:
+def _refuse_patterns(paths: Sequence[AnyPath]) -> None:
+    """Refuse a pattern that the shell has left as it is."""
+    for path in (os.fspath(each) for each in paths):
+        if re.search(r"[*?\[]", path) and not os.path.lexists(path):
+            raise BadInput(
+                f"no file matches {one_line(path)}.",
+                hint=words("A folder and ", Field.INCLUDE, " choose its files by a pattern."),
+            )
+
+
+def _check_list(paths: Sequence[str], choice: FileChoice) -> None:
     for path in paths:
         check_path_text(path)
+    hint = None
+    if choice.include or choice.exclude:
+        hint = "Put quotes around patterns, or the shell replaces them with files that match."
     if twice := [path for path, times in Counter(paths).items() if times > 1]:
-        raise BadInput(f"{twice[0]} is named twice.")
+        raise BadInput(f"{twice[0]} is named twice.", hint=hint)
     if missing := [path for path in paths if not os.path.lexists(path)]:
         is_one = len(missing) == 1
         raise BadInput(
-            f"there {'is no file' if is_one else 'are no files'} {listed(missing, most=_NAMED)}."
+            f"there {'is no file' if is_one else 'are no files'} {listed(missing, most=_NAMED)}.",
+            hint=hint,
         )
     if folders := [path for path in paths if Path(path).is_dir()]:
         raise BadInput(
             f"{folders[0]} is a folder among files.",
-            hint="Name one folder alone, for all of its files, or only files.",
+            hint=hint or "Name one folder alone, for all of its files, or only files.",
         )

@@ -25,7 +25,7 @@ class FolderListing:
 
     Args:
         skipped: files, and folders with a "/", that only `all_files` takes.
-        passed_over: files that the patterns do not allow; their folders are not read if they are excluded as a whole.
+        passed_over: files, and folders as a whole, that the patterns do not allow.
         outputs: folders with outputs of tasks.
     """
 
@@ -54,14 +54,10 @@ class FolderListing:
         """Return the error for a folder without a file for a data set."""
         if self.passed_over:
             number, first = len(self.passed_over), printable(self.passed_over[0])
-            others = (
-                f"its only file is {first}"
-                if number == 1
-                else f"it has {number:,} files, such as {first}"
-            )
+            others = f"it has {first}" + (f" and {number - 1:,} more" if number > 1 else "")
             return BadInput(
                 words(
-                    f"no file of {self.root} is left by ", *_patterns(self.choice), f": {others}."
+                    f"no file in {self.root} remains with ", *_patterns(self.choice), f"; {others}."
                 ),
                 hint="A pattern without a slash is compared with names, one with a slash with paths below the folder.",
             )
@@ -93,8 +89,7 @@ class FolderListing:
         try:
             is_folder = entry.is_dir()
             if file_choice.excludes(self.choice, name):
-                if not is_folder:
-                    self.passed_over.append(name)
+                self.passed_over.append(name)
             elif file_choice.skips(self.choice, name, is_folder=is_folder):
                 self._skip(name, is_folder=is_folder)
             elif is_folder:

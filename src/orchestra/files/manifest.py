@@ -88,6 +88,7 @@ def scan(
         skipped=tuple(listing.skipped),
         outputs=tuple(listing.outputs),
         choice=choice,
+        unmatched=file_choice.unmatched(choice, (*listing.names, *listing.passed_over)),
     )
 
 

@@ -71,6 +71,7 @@ class Manifest:
         texts: the contents of small files that hold values, by their index in the entries.
         texts_cut: the texts exceeded the limit of a data set, so only those of the first files are kept.
         choice: how the files were chosen.
+        unmatched: the patterns of the choice that match no file.
         missing: the files of a list that do not exist any more.
     """
 
@@ -82,6 +83,7 @@ class Manifest:
     texts: Mapping[int, str] = field(default_factory=dict)
     texts_cut: bool = False
     choice: FileChoice = USUAL
+    unmatched: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
