@@ -49,7 +49,7 @@ def write(folder: Path, job: int, text: str, name: str = "metrics.json") -> None
 @pytest.fixture
 def over(ana: Maestro, world: World) -> Maestro:
     """A task of Ana's of which five jobs are done; one left broken metrics."""
-    ana(*CREATE, "-t", "user.ana.mlp", "--bypass")
+    ana(*CREATE, "-t", "user.ana.mlp", "--bypass", "--attach-report")
     world.run_all(failing=(4,))
     folder = ana.folder / "user.ana.mlp"
     for job, accuracy in ((0, 0.5), (1, 0.9), (2, 0.7)):
@@ -227,6 +227,8 @@ def test_a_report(over: Maestro) -> None:
         "file": str(over.folder / "user.ana.mlp.html"),
         "bytes": len((over.folder / "user.ana.mlp.html").read_bytes()),
     }
+    assert over.line("task show 0 -o json").json["attach_report"] is True
+    assert "The report is attached: user.ana.mlp.html" in over.line("mail show 1").out
     (over.folder / "mine.html").write_text("mine")
     refused = over.refused("task", "report", 0, "--file", "mine.html")
     assert "mine.html exists and is not a report, so it is not replaced." in refused

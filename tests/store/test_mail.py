@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from orchestra.conductor import attached_reports, silent_nodes
 from orchestra.conductor import mailer as mailing
-from orchestra.conductor import silent_nodes
 from orchestra.conductor.conductor import Conductor
 from orchestra.conductor.mailer import Mailer, MailSettings
 from orchestra.domain.errors import Refused, Superseded
@@ -20,6 +20,8 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.notifications import TaskNotification, from_payload
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.interface.mails import ShowMail
+from orchestra.mail import preview
 from orchestra.mail.channels import Channels
 from orchestra.mail.smtp import Smtp
 from orchestra.services import work
@@ -329,6 +331,50 @@ def test_mail_contains_the_best_results(
         f"Best by accuracy:\n  job  accuracy\n  {task}/4  0.9\n  {task}/3  0.8\n  {task}/2  0.7\n"
         in text.get_content()
     )
+
+
+def test_mail_at_the_end_has_the_report_where_it_was_asked_for(
+    world: World, office: SendingMailer, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("user.ana.a", "user.ana.b"):
+        world.conn.execute("update task set attach_report = true where id = %s", [end(world, name)])
+    end(world, "user.ana.plain")
+    office.tick()
+    (message,) = server.messages
+    attached = list(message.iter_attachments())
+    assert [each.get_filename() for each in attached] == ["user.ana.a.html", "user.ana.b.html"]
+    assert {each.get_content_type() for each in attached} == {"text/html"}
+    page = attached[0].get_content()
+    assert page.startswith("<!doctype html>")
+    assert "Task 0 is " in page
+    body = message.get_body(("plain",))
+    assert body
+    assert body.get_content().count("The report is attached: user.ana.") == 2
+    opened = world.interface()(ShowMail(all_mails(world)[0].id))
+    assert opened.report == "user.ana.a.html"
+    text = preview.text(opened.mail, opened.best, opened.report)
+    assert "The report is attached: user.ana.a.html" in text
+    # A server that takes less, and reports that are too large together.
+    for least, most, told in (
+        (
+            500,
+            5_000_000,
+            f"without the report on task 3, which is too large for {office.transport.where}",
+        ),
+        (10**8, 1_000, "without the report on task 4, because the mail would have more than 1 kB"),
+    ):
+        server.size_limit = least * 10
+        monkeypatch.setattr(attached_reports, "AT_MOST", most)
+        task = end(world, f"user.ana.{least}")
+        world.conn.execute("update task set attach_report = true where id = %s", [task])
+        office.all_may_go()
+        office.tick()
+        message = server.messages[-1]
+        assert list(message.iter_attachments()) == []
+        body = message.get_body(("plain",))
+        assert body
+        assert f"maestro task report {task}" in body.get_content()
+        assert (all_mails(world)[-1].sent_how or "").endswith(f"but {told}")
 
 
 def test_check_for_due_mail_walks_an_index(world: World, office: SendingMailer) -> None:

@@ -28,6 +28,8 @@ class MailServer:
 
     rcpt_answers: dict[str, str] = field(default_factory=dict)
     data_answer: str = "250 OK"
+    size_limit: int | None = None
+    """If given, larger messages are refused before they are sent."""
     mail_answer: str = "250 OK"
     received: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
     logins: list[bool] = field(default_factory=list)
@@ -50,6 +52,9 @@ class MailServer:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        size = next((int(each[5:]) for each in options if each.upper().startswith("SIZE=")), 0)
+        if self.size_limit is not None and size > self.size_limit:
+            return "552 5.3.4 Error: message too big for system"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return self.mail_answer

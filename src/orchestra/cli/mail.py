@@ -139,7 +139,7 @@ def _show(ctx: Context) -> None:
         yield ""
         yield f"Subject: [Orchestra] {clean(preview.subject(mail))}"
         yield ""
-        yield from preview.text(mail, opened.best).rstrip().split("\n")
+        yield from preview.text(mail, opened.best, opened.report).rstrip().split("\n")
 
     ctx.out.item(opened.mail, lines, record=_record, key=lambda found: found.id)
 

@@ -160,6 +160,11 @@ def _what(parser: Parser) -> None:
         help="metric whose lowest or highest value is best, for `task results --best`, plots and the mail: min:loss",
     )
     parser.add_argument(
+        "--attach-report",
+        action="store_true",
+        help="attach the task's report (`task report`) to the mail at its end",
+    )
+    parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
@@ -262,6 +267,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         after=tuple(map(ctx.names.task, args.after)),
         metrics_file=METRICS_FILE if args.metrics is None else args.metrics,
         goal=args.goal,
+        attach_report=args.attach_report,
     )
 
 

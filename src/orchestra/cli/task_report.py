@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
+from orchestra.domain.naming import report_file
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -36,7 +37,7 @@ def write_report(ctx: Context) -> None:
     with ctx.interface() as ask:
         report = ask(ReportTask(the_task(ctx)))
     task = report.shown.task
-    path = ctx.args.file or Path(page.file_name(task))
+    path = ctx.args.file or Path(report_file(task.name))
     content = page.html(report, _table(ctx, report)).encode(errors="backslashreplace")
     write_marked(path, content, page.GENERATOR.encode())
 

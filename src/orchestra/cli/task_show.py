@@ -187,6 +187,8 @@ def _mail_lines(report: TaskReport) -> Iterator[str]:
         yield f"  mail      {clean(_mail_words(report.mails[-1]))}"
     elif not report.owner_wants_mail:
         yield f"  mail      {report.task.owner} has turned it off; to turn it on: maestro user set --mail on"
+    elif report.task.attach_report:
+        yield "  mail      the one at its end will have the report"
 
 
 def _mail_words(mail: Mail) -> str:
@@ -257,6 +259,7 @@ def _record(report: TaskReport) -> Record:
         "complete_file": task.complete_file,
         "metrics_file": task.metrics_file,
         "goal": task.goal,
+        "attach_report": task.attach_report,
         "env": dict(task.env),
         "config": _source_record(report.config),
         "inputs": [_source_record(source) for source in report.inputs],

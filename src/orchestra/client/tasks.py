@@ -50,6 +50,7 @@ class Tasks:
         env: Mapping[str, str | int | float] | None = None,
         metrics: str = METRICS_FILE,
         goal: str | None = None,
+        attach_report: bool = False,
         reuse: bool = False,
         bypass: bool = False,
         test_jobs: int | None = None,
@@ -84,6 +85,7 @@ class Tasks:
             env: environment variables for the jobs.
             metrics: name of the file in `%OUT` that `results()` reads.
             goal: the metric whose lowest or highest value is best, "min:loss" or "max:accuracy".
+            attach_report: attach the task's report to the mail at its end.
             reuse: allow a folder of the task's name that is not empty.
             bypass: skip the test.
             test_jobs: number of test jobs; 10 by default.
@@ -146,6 +148,7 @@ class Tasks:
             after=tuple(map(names.task, _after(after))),
             metrics_file=metrics,
             goal=None if goal is None else words.text("a goal", goal),
+            attach_report=attach_report,
         )
         return Task(self._session, _make(self._session, new, if_not_exists=if_not_exists))
 

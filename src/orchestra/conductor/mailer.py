@@ -10,15 +10,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from orchestra.conductor import attached_reports
+from orchestra.conductor.attached_reports import Report
 from orchestra.domain.errors import (
     DatabaseUnavailable,
     MailDelayed,
     MailRefused,
+    MailTooLarge,
     OrchestraError,
     Superseded,
 )
@@ -119,9 +122,10 @@ class Mailer:
             templates.page(notification, _best(conn, notification))
             for notification in batch.notifications
         ]
+        reports = attached_reports.write(conn, batch.notifications)
         self._post_to_channels(conn, batch, pages)
         try:
-            sent = self._send(batch, pages)
+            sent = self._send(batch, pages, reports)
         except MailRefused as error:
             log.warning("mail to %s was set aside: %s", batch.to.email, error)
             outbox.note_refused(
@@ -142,7 +146,7 @@ class Mailer:
         self._failures, self._error = 0, ""
         return True
 
-    def _send(self, batch: Batch, pages: list[Page]) -> Sent:
+    def _send(self, batch: Batch, pages: list[Page], reports: list[Report | None]) -> Sent:
         to = batch.to
         if self._settings.transport.needs_real_address and not is_real_address(to.email):
             raise _NoAddress(
@@ -157,7 +161,24 @@ class Mailer:
             date=batch.date,
             copy_to=self._settings.copy_to,
         )
-        return self._settings.transport.send(message.build(pages, envelope))
+        try:
+            return self._send_with(pages, envelope, reports)
+        except MailTooLarge:
+            if not any(report and report.attachment for report in reports):
+                raise
+            why = f"which is too large for {self._settings.transport.where}"
+            return self._send_with(
+                pages, envelope, [each and each.without(why) for each in reports]
+            )
+
+    def _send_with(
+        self, pages: list[Page], envelope: message.Envelope, reports: list[Report | None]
+    ) -> Sent:
+        attachments = [each.attachment for each in reports if each and each.attachment]
+        told = attached_reports.announced(pages, reports)
+        sent = self._settings.transport.send(message.build(told, envelope, attachments))
+        missing = tuple(each.missing for each in reports if each and each.missing)
+        return replace(sent, missed=(*sent.missed, *missing))
 
     def _delay(
         self, conn: psycopg.Connection, batch: Batch, error: MailDelayed, subject: str

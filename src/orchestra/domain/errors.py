@@ -197,6 +197,12 @@ class MailRefused(OrchestraError):
     code = "mail_refused"
 
 
+class MailTooLarge(MailRefused):
+    """The mail server does not accept a message of this size."""
+
+    code = "mail_too_large"
+
+
 class MailDelayed(OrchestraError):
     """The mail cannot be sent now.
 

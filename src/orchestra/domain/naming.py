@@ -202,3 +202,8 @@ def _padded(digits: re.Match[str]) -> str:
     # 20 digits hold any counter and time stamp; longer numbers sort by length first.
     bare = digits[0].lstrip("0")
     return bare.zfill(20) if len(bare) <= 20 else f":{len(bare):03}{bare}"
+
+
+def report_file(task: str) -> str:
+    """The file name of the written report on a task."""
+    return f"{task}.html"

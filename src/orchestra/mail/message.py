@@ -29,6 +29,14 @@ class Envelope:
     copy_to: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An HTML file to attach, in UTF-8."""
+
+    name: str
+    content: bytes
+
+
 def subject_of(pages: Sequence[Page]) -> str:
     """Return the subject of a single notification, or of a digest."""
     if len(pages) == 1:
@@ -36,7 +44,9 @@ def subject_of(pages: Sequence[Page]) -> str:
     return f"[Orchestra] {len(pages)} messages: {one_line(pages[0].subject, 100)}, ..."
 
 
-def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
+def build(
+    pages: Sequence[Page], envelope: Envelope, attachments: Sequence[Attachment] = ()
+) -> EmailMessage:
     """Return a message with one notification, or with several as a digest.
 
     Raises:
@@ -63,6 +73,10 @@ def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
     plain = text.isascii() and max(map(len, text.splitlines())) < 900
     message.set_content(text, cte="7bit" if plain else "quoted-printable")
     message.add_alternative(as_html(pages), subtype="html", cte="quoted-printable")
+    for each in attachments:
+        message.add_attachment(
+            each.content, "text", "html", filename=each.name, params={"charset": "utf-8"}
+        )
     return message
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from html import escape
 from textwrap import wrap
 from typing import Any, assert_never
 
 from orchestra.domain.escaping import escaped
 from orchestra.domain.human import one_line
+from orchestra.reports.markup import Markup, element, join
 
 WIDTH = 160
 """Characters after which a line of a log is cut."""
@@ -142,43 +142,43 @@ def as_html(pages: Sequence[Page]) -> str:
     pages = [_safe(page) for page in pages]
     titled = len(pages) > 1
     parts = [_html_of(page, titled=titled) for page in pages]
-    title = escape(pages[0].subject if not titled else f"{len(pages)} notifications")
+    title = element("title", pages[0].subject if not titled else f"{len(pages)} notifications")
+    body = element("div", "\n", join(*parts, between="\n<hr/>\n"), "\n", style=_BODY)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
-        f'<body><div style="{_BODY}">\n' + "\n<hr>\n".join(parts) + "\n</div></body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>{title}</head>\n'
+        f"<body>{body}</body></html>\n"
     )
 
 
-def _html_of(page: Page, *, titled: bool) -> str:
-    head = f'<h2 style="font-size:17px">{escape(page.subject)}</h2>\n' if titled else ""
-    return head + "\n".join(_html_block(block) for block in page.blocks)
+def _html_of(page: Page, *, titled: bool) -> Markup:
+    head = element("h2", page.subject, style="font-size:17px") if titled else None
+    return join(head, *map(_html_block, page.blocks), between="\n")
 
 
-def _html_block(block: Block) -> str:
+def _html_block(block: Block) -> Markup:
     match block:
         case Paragraph(text):
-            return f"<p>{escape(text)}</p>"
+            return element("p", text)
         case Finding(what, where, log):
-            tail = f'<pre style="{_LOG}">{escape(chr(10).join(log))}</pre>' if log else ""
-            return f"<p><b>{escape(what)}</b><br>{escape(where)}</p>{tail}"
+            told = element("p", element("b", what), element("br"), where)
+            return join(told, element("pre", "\n".join(log), style=_LOG) if log else None)
         case Table():
             return _html_table(block)
         case Location(label, path):
-            return f'<p>{escape(label)}: <code style="{_MONO}">{escape(path)}</code></p>'
+            return element("p", f"{label}: ", element("code", path, style=_MONO))
         case Command(why, command):
-            return f'<p>{escape(why)}:<br><code style="{_MONO}"><b>{escape(command)}</b></code></p>'
+            typed = element("code", element("b", command), style=_MONO)
+            return element("p", f"{why}:", element("br"), typed)
         case _:
             assert_never(block)
 
 
-def _html_table(table: Table) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return (
-            "<tr>" + "".join(f'<{tag} style="{_CELL}">{escape(c)}</{tag}>' for c in cells) + "</tr>"
-        )
+def _html_table(table: Table) -> Markup:
+    def row(cells: Sequence[str], tag: str) -> Markup:
+        return element("tr", *(element(tag, cell, style=_CELL) for cell in cells))
 
-    rows = row(table.columns, "th") + "".join(row(cells, "td") for cells in table.rows)
-    return f"<p>{escape(table.title)}:</p><table>{rows}</table>"
+    rows = (row(cells, "td") for cells in table.rows)
+    return join(element("p", f"{table.title}:"), element("table", row(table.columns, "th"), *rows))
 
 
 def line(text: str) -> str:

@@ -17,9 +17,11 @@ def subject(mail: Mail) -> str:
         return mail.kind
 
 
-def text(mail: Mail, best: BestResults | None) -> str:
-    """Return the text of a mail."""
+def text(mail: Mail, best: BestResults | None, report: str | None = None) -> str:
+    """Return the text of a mail; `report` is the name of the attached one."""
     page = _page(mail, best)
+    if page and report:
+        page = templates.attached(page, report)
     return as_text([page]) if page else "It was written by another version of Orchestra."
 
 

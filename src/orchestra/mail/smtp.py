@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import getaddresses
 
-from orchestra.domain.errors import MailDelayed, MailRefused, OrchestraError
+from orchestra.domain.errors import MailDelayed, MailRefused, MailTooLarge, OrchestraError
 from orchestra.domain.human import one_line
+from orchestra.domain.human import size as human_size
 from orchestra.mail.transport import Sent
 
 PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
@@ -21,6 +22,8 @@ TIMEOUT = 20.0
 """Seconds that the server has for each answer."""
 _OK, _ACCEPTED = 250, (250, 251)
 """Answers: success; a recipient is accepted."""
+_TOO_LARGE = 552
+"""The answer to a message that is too large, before or after it was sent (RFC 1870)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,16 @@ class Smtp:
         to = [address for _, address in getaddresses([str(message["To"])])]
         copies = [address for _, address in getaddresses([str(message["Cc"] or "")]) if address]
         with self._session() as session:
+            self._check_size(session, message)
             try:
                 refused = session.send_message(message, to_addrs=[*to, *copies])
             except smtplib.SMTPSenderRefused as error:
+                if error.smtp_code == _TOO_LARGE:
+                    raise self._too_large(message) from None
                 raise self._no_sender(error) from None
             except smtplib.SMTPResponseException as error:
+                if error.smtp_code == _TOO_LARGE:
+                    raise self._too_large(message) from None
                 raise self._answered(error.smtp_code, _words(error.smtp_error)) from None
             except smtplib.SMTPRecipientsRefused as error:
                 raise self._no_recipient(error.recipients, to[0]) from None
@@ -64,6 +72,17 @@ class Smtp:
         if to[0] in refused:  # even if a copy was accepted
             raise self._no_recipient(refused, to[0])
         return self._sent(refused)
+
+    def _check_size(self, session: smtplib.SMTP, message: EmailMessage) -> None:
+        """Check the limit that the server announces, if it does (RFC 1870)."""
+        limit = session.esmtp_features.get("size", "")
+        if limit.isdigit() and 0 < int(limit) < len(bytes(message)):
+            raise self._too_large(message)
+
+    def _too_large(self, message: EmailMessage) -> MailTooLarge:
+        return MailTooLarge(
+            f"{self.where} does not accept a message of {human_size(len(bytes(message)))}."
+        )
 
     def _sent(self, refused: Mapping[str, tuple[int, bytes]]) -> Sent:
         missed = (

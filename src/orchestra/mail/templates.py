@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import assert_never
 
 from orchestra.domain import human
@@ -44,6 +45,11 @@ def page(notification: Notification, best: BestResults | None = None) -> Page:
         case _:
             assert_never(notification)
     return Page(subject(notification), tuple(blocks))
+
+
+def attached(page: Page, name: str) -> Page:
+    """Return a page with a line about the report that is attached."""
+    return replace(page, blocks=(*page.blocks, Location("The report is attached", line(name))))
 
 
 def subject(notification: Notification) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The result of sending a message: the server or the file, and the recipients that the server refused."""
+    """The result of sending a message: the server or the file, and what was left out: recipients, attachments."""
 
     where: str
     is_file: bool = False

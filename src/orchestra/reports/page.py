@@ -46,11 +46,6 @@ _CLASSES = {
 }
 
 
-def file_name(task: Task) -> str:
-    """The name of a report's file."""
-    return f"{task.name}.html"
-
-
 def html(report: Report, found: Table) -> str:
     """Return the page. `found` has the results, as the database or the files have them."""
     task = report.shown.task

@@ -18,7 +18,8 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMail:
-    """A mail, and the best results of its task, which are looked up when it is sent."""
+    """A mail, and what is looked up when it is sent: its task's best results, the name of the attached report."""
 
     mail: Mail
     best: BestResults | None = None
+    report: str | None = None

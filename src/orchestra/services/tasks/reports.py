@@ -12,11 +12,13 @@ import psycopg
 import orchestra
 from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.notifications import HELD, Notification, TaskNotification
 from orchestra.interface.answers.task_reports import Report
 from orchestra.services.tasks import best, views
 from orchestra.store.jobs import jobs as job_store
 from orchestra.store.tasks import facts as fact_store
 from orchestra.store.tasks import sources
+from orchestra.store.tasks import tasks as task_store
 
 RESULTS = 5_000
 """Results of a larger task are a random sample of its jobs, the same one each time, and its best ones."""
@@ -37,6 +39,14 @@ def facts(conn: psycopg.Connection, word: str) -> Report:
     results = Sources(task, config.root, config.is_folder, tuple(_results(conn, task)))
     places = tuple(fact_store.places(conn, task.id))
     return Report(shown, results, places, orchestra.__version__)
+
+
+def wanted(conn: psycopg.Connection, notification: Notification) -> Task | None:
+    """Return the task whose report the mail about its end is to have; None for all other mails."""
+    if not isinstance(notification, TaskNotification) or notification.outcome == HELD:
+        return None
+    task = task_store.by_id(conn, notification.task)
+    return task if task and task.attach_report else None
 
 
 def _results(conn: psycopg.Connection, task: Task) -> list[Result]:
