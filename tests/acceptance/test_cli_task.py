@@ -550,6 +550,34 @@ def test_the_queue_shows_what_runs_and_what_comes_next(ana: Maestro, world: Worl
     assert "gauss" in ana.line("task queue -n cpu").out
 
 
+def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
+    made(ana, "mlp", "--bypass")
+    said = ana.line("task set 0 --timeout 2h --memory 4GB --priority 3 --max-fails 5%")
+    assert said.out == (
+        "task 0 (user.ana.mlp): priority 3 (was 0), max-fails 5 % (was none), timeout 2 h (was none), "
+        "memory 4 GB (was none)\n"
+    )
+    assert said.err == "It counts for 12 jobs that have not started\n"
+    assert "has these settings already" in ana.line("task set mlp --priority 3").out
+    shown = ana.line("task show 0").out
+    assert "timeout changed from none to 2 h by ana" in shown
+    assert "at most 2 h a job" in shown
+    assert ana.line("task show 0 -o json").json["resources"]["memory_bytes"] == 4 * 10**9
+    assert "note: the task is waiting. " in ana.line("task set 0 --cores 64 --timeout none").err
+    ana.line("task kill 0")
+    assert ana.line("task set 0 --cores 1").err.endswith("maestro task retry 0\n")
+    for typed, error in (
+        ("task set 0", "error: nothing to change."),
+        ("task set 0 --timeout 0", "error: --timeout must be greater than zero."),
+        ("task set 0 --cores 0", 'error: --cores needs a whole number of at least 1, not "0".'),
+        ("task set 0 --gpus 2", "error: jobs on the cpu queue get no GPU."),
+        ("task set 0 --max-running none --goal loss", "error: "),
+        ("task set 7 --priority 1", "error: there is no task 7."),
+        ("task set --priority 1", "error: which task?"),
+    ):
+        assert ana.line(typed, status=2).err.startswith(error), typed
+
+
 def test_watching_shows_changes_until_the_task_is_over(ana: Maestro) -> None:
     made(ana)
     watching = ana.start("task", "show", "0", "--watch")

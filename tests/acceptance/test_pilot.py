@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
@@ -21,10 +22,10 @@ from orchestra.interface import following
 from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.services.jobs import views
 from orchestra.services.nodes import nodes
-from orchestra.services.tasks import lifecycle
+from orchestra.services.tasks import lifecycle, settings
 from orchestra.store.tasks import tasks as task_store
 from support.cluster import Cluster
-from support.people import as_admin
+from support.people import as_admin, caller
 from support.waiting import wait_until
 
 DONE, FAILED, KILLED, RUNNING = (
@@ -319,23 +320,27 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
     cluster.node(cpu=3)
     other = gate.with_name("other")
     command = NEEDS + f"[ $(cat %IN) != 0 ] || {{ {until(other)} exit 5; }}; {until(gate)} exit 7"
-    task = cluster.task(3, command)
+    task = cluster.task(4, command)
     first = cluster.pilot()
-    wait_until(lambda: cluster.jobs(task) == [RUNNING] * 3, describe=cluster.log)
+    wait_until(lambda: cluster.jobs(task)[:3] == [RUNNING] * 3, describe=cluster.log)
     first.kill()
     first.wait()
+    # What runs was started without a time limit and keeps that; the job that waits gets the new one.
+    settings.change(cluster.conn, caller(cluster.conn), task.id, NewSettings(timeout=0.3))
     other.touch()  # job 0 ends while nobody decides
     [keeper] = keepers(cluster)
     wait_until(lambda: len(read_spool(keeper).outcomes) == 1)
     cluster.pilot()
-    cluster.wait_for_job(task, 0, FAILED)
-    assert cluster.jobs(task)[1:] == [RUNNING, RUNNING]
+    for job in (0, 3):
+        cluster.wait_for_job(task, job, FAILED)
+    assert cluster.jobs(task)[1:3] == [RUNNING, RUNNING]
     gate.touch()
     cluster.wait_for(task, TaskState.FINALIZED)
     assert [(a[0], a[1], a[2], a[3]) for a in cluster.attempts(task)] == [
         (0, 1, "exit", 5),
         (1, 1, "exit", 7),
         (2, 1, "exit", 7),
+        (3, 1, "timeout", None),
     ]
     assert keepers(cluster) == [keeper]
 

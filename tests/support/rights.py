@@ -14,6 +14,7 @@ from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.models.runs import Files
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Origin
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.dataset_changes import (
@@ -46,6 +47,7 @@ from orchestra.interface.task_changes import (
     ReleaseTask,
     RemovableFolders,
     RetryTask,
+    SetTask,
 )
 from orchestra.interface.task_inputs import AddConfigs, InputsOf, UpdateTask
 from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
@@ -148,6 +150,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task.own": (owned(lambda it: OwnTask(it.running)),),
     "task.hold": (owned(lambda it: HoldTask(it.running)),),
     "task.release": (owned(lambda it: ReleaseTask(it.held)),),
+    "task.set": (owned(lambda it: SetTask(it.running, NewSettings(priority=1))),),
     "task.retry": (owned(lambda it: RetryTask(it.killed)),),
     "task.inputs": (owned(lambda it: InputsOf(it.running)),),
     "task.update": (owned(lambda it: UpdateTask(it.killed, origin=Origin("/data/fit.py"))),),

@@ -46,6 +46,8 @@ def _lines(report: JobReport) -> Iterator[str]:
         yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
     for attempt in report.attempts:
         yield from _attempt_lines(attempt)
+        if task.revision > 1:
+            yield f"    limits  {', '.join(_limits(attempt))}"
     for reason in report.waits:
         yield f"  waits     {clean(reason)}"
     if any(a.started_at or leaves_log(a.cause, None) for a in report.attempts):
@@ -80,6 +82,16 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
         yield f"    image   {attempt.image_digest}"
 
 
+def _limits(attempt: Attempt) -> Iterator[str]:
+    """Yield what a job of a task that was changed had in this attempt."""
+    yield human.count(attempt.cores, "core")
+    if attempt.gpus:
+        yield human.count(attempt.gpus, "GPU")
+    if attempt.memory_limit:
+        yield f"{human.size(attempt.memory_limit)} of memory"
+    yield f"at most {human.duration(attempt.timeout)}" if attempt.timeout else "no timeout"
+
+
 def _used(attempt: Attempt) -> str:
     lasted = () if attempt.seconds is None else (human.duration(attempt.seconds),)
     return ", ".join((*lasted, *attempt.usage.in_words()))
@@ -100,6 +112,11 @@ def _attempt_record(attempt: Attempt) -> Record:
         "attempt": attempt.number,
         "node": attempt.node,
         "run": attempt.run,
+        "revision": attempt.revision,
+        "timeout_seconds": attempt.timeout,
+        "cores": attempt.cores,
+        "gpus": attempt.gpus,
+        "memory_limit_bytes": attempt.memory_limit,
         "is_test": attempt.is_test,
         "claimed_at": attempt.claimed_at,
         "started_at": attempt.started_at,

@@ -57,6 +57,10 @@ _ADD = (
     "Add files, or the files of a folder, as further configs of a task. Their jobs get the next numbers. A task that\n"
     "has ended runs again, for these jobs alone. Its data set stays as it is; the task has a list of its own."
 )
+_SET = (
+    "Change settings of tasks. Timeout, grace, cores, GPUs and memory count for jobs that have not started; running\n"
+    "jobs keep what they were started with. Of a task that has ended, all settings count when it is retried."
+)
 _WAIT = """Wait until tasks have ended. The exit status tells how; of several tasks, the worst result counts:
 0 all jobs are done, 1 FINALIZED (some jobs are not done), 3 BROKEN (the test failed), 4 KILLED,
 5 not ended within --timeout. 2 is a mistake on the command line, as for every command."""
@@ -158,6 +162,15 @@ VERBS = (
         later("orchestra.cli.task_change:release"),
         later("orchestra.cli.task_select:several_tasks"),
         example="maestro task release 0",
+    ),
+    Verb(
+        "set",
+        "change the priority, limits or resources of a task",
+        later("orchestra.cli.task_set:set_tasks"),
+        later("orchestra.cli.task_set:set_arguments"),
+        example="maestro task set 0 --priority 5\nmaestro task set 0 --timeout 4h --memory 8GB --retries 2\n"
+        "maestro task set --id 0 1 2 --max-running 20 --max-fails none",
+        description=_SET,
     ),
     Verb(
         "retry",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestra.client import call_words, outputs, removals, waiting, words
 from orchestra.client.datasets import AnyPath
 from orchestra.client.session import Session, with_hint
+from orchestra.client.settings import UNCHANGED, Unchanged, new_settings
 from orchestra.domain.human import count
 from orchestra.domain.models import jobs as job_values
 from orchestra.domain.models import tasks as task_values
@@ -311,6 +312,46 @@ class Task:
         from orchestra.interface.task_changes import ReleaseTask
 
         self._session(ReleaseTask(self.id))
+        return self
+
+    def set(
+        self,
+        *,
+        priority: int | None = None,
+        retries: int | None = None,
+        max_fails: int | str | Unchanged | None = UNCHANGED,
+        max_running: int | Unchanged | None = UNCHANGED,
+        timeout: words.Duration | Unchanged | None = UNCHANGED,
+        grace: words.Duration | None = None,
+        cores: int | None = None,
+        gpus: int | None = None,
+        memory: int | str | Unchanged | None = UNCHANGED,
+        goal: str | Unchanged | None = UNCHANGED,
+    ) -> Task:
+        """Change settings of it: the arguments as for `client.tasks.create`; None removes a limit or the goal.
+
+        `timeout`, `grace`, `cores`, `gpus` and `memory` count for jobs that have not started. Of a task that has ended,
+        all settings count when it is retried.
+
+        Raises:
+            BadInput: a value cannot be used.
+            Refused: it belongs to somebody else.
+        """
+        from orchestra.interface.task_changes import SetTask
+
+        given = new_settings(
+            priority=priority,
+            retries=retries,
+            max_fails=max_fails,
+            max_running=max_running,
+            timeout=timeout,
+            grace=grace,
+            cores=cores,
+            gpus=gpus,
+            memory=memory,
+            goal=goal,
+        )
+        self._seen = self._session(SetTask(self.id, given)).after
         return self
 
     def kill(self, reason: str | None = None) -> Task:

@@ -243,13 +243,18 @@ def policy(
         timeout=some_seconds("timeout", timeout),
         grace=seconds("grace", grace),
         priority=whole("priority", priority, least=-LARGEST),
-        max_fails=_limit(max_fails),
+        max_fails=limit(max_fails),
         max_running=None if max_running is None else whole("max_running", max_running, least=1),
         resume=bool(resume),  # numpy's booleans are not Python's
     )
 
 
-def _limit(value: int | str | None) -> Limit | None:
+def limit(value: int | str | None) -> Limit | None:
+    """Return how many failures are too many, None for no limit.
+
+    Raises:
+        BadInput: it is neither a number nor a percentage.
+    """
     if value is None or isinstance(value, str | bool):
         return None if value is None else parse_limit(str(value))
     from orchestra.domain.models.tasks import Limit

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from orchestra.domain import human
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.models.events import Event
-from orchestra.domain.models.tasks import Counts, Origin, Task
+from orchestra.domain.models.tasks import Counts, Limit, Origin, Task
 from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
 
 _ORDER = (
@@ -57,13 +57,17 @@ def policy_in_words(task: Task) -> list[str]:
     if policy.timeout:
         parts.append(f"at most {human.duration(policy.timeout)} a job")
     if policy.max_fails:
-        limit = policy.max_fails
-        parts.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
+        parts.append(f"held at {limit_in_words(policy.max_fails)} failures")
     if policy.max_running:
         parts.append(f"at most {human.count(policy.max_running, 'job')} at a time")
     if policy.priority:
         parts.append(f"priority {policy.priority}")
     return parts
+
+
+def limit_in_words(limit: Limit) -> str:
+    """`5`, `10 %`."""
+    return f"{limit.percent:g} %" if limit.percent else str(limit.count)
 
 
 def goal_in_words(goal: str) -> str:
@@ -111,6 +115,8 @@ def event_in_words(event: Event) -> str:
     by = "" if event.who == "orchestra" else f" by {event.who}"
     if event.from_state is None and event.to_state == "REGISTERED":
         return f"registered{by} {event.why or ''}".rstrip()
+    if event.kind == "set":
+        return f"{event.why} changed from {event.from_state} to {event.to_state}{by}"
     return f"{_what_happened(event)}{by}" + (f": {', '.join(parts)}" if parts else "")
 
 

@@ -103,6 +103,7 @@ OPERATIONS = (
     Operation("task.hold", task_changes.HoldTask, Who.OWNER),
     Operation("task.pilots_to_answer", task_changes.PilotsToAnswer),
     Operation("task.release", task_changes.ReleaseTask, Who.OWNER),
+    Operation("task.set", task_changes.SetTask, Who.OWNER),
     Operation("task.retry", task_changes.RetryTask, Who.OWNER),
     Operation("task.inputs", task_inputs.InputsOf, Who.OWNER),
     Operation("task.update", task_inputs.UpdateTask, Who.OWNER),

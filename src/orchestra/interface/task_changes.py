@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Task
-from orchestra.interface.answers.task_actions import Done, NodeToAnswer, Removable
+from orchestra.interface.answers.task_actions import Changed, Done, NodeToAnswer, Removable
 from orchestra.interface.operation import Change, Question
 
 
@@ -49,6 +50,19 @@ class ReleaseTask(Change[Done]):
     """
 
     task: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTask(Change[Changed]):
+    """Change settings of a task. What jobs are started with counts for those that have not started.
+
+    Raises:
+        BadInput: a value cannot be used.
+        NotFound, Refused: there is none, or it belongs to somebody else.
+    """
+
+    task: int
+    settings: NewSettings
 
 
 @dataclass(frozen=True, slots=True)

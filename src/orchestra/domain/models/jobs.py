@@ -51,7 +51,8 @@ class Attempt:
 
     `config_sha256` is the digest of its registered config, with which the file is compared before each start.
     `image_digest` is that of its container image. `inputs_note` says how its inputs differed from what was registered
-    after it had ended. `revision` is the task's with which it was claimed.
+    after it had ended. `revision` is that of the task with which it was claimed; `timeout`, `cores`, `gpus` and
+    `memory_limit` (bytes) are its limits.
     """
 
     task_id: int
@@ -79,6 +80,10 @@ class Attempt:
     image_digest: str | None = None
     inputs_note: str | None = None
     revision: int = 1
+    timeout: float | None = None
+    cores: int = 1
+    gpus: int = 0
+    memory_limit: int | None = None
 
 
 ATTEMPTS = ".attempts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.domain.models.task_settings import SettingChange
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.transitions import TaskTransition
 
@@ -35,3 +36,13 @@ class Done:
     @property
     def alive(self) -> int:
         return self.before.counts.living
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """New settings of a task: the task before and after, what differs, and the failures that count for max_fails."""
+
+    before: Task
+    after: Task
+    changes: tuple[SettingChange, ...]
+    failures: int

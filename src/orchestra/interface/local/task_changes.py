@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestra.domain.models.tasks import Task
 from orchestra.interface import task_changes as ask
-from orchestra.interface.answers.task_actions import Done, NodeToAnswer, Removable
+from orchestra.interface.answers.task_actions import Changed, Done, NodeToAnswer, Removable
 from orchestra.interface.local import Scope
-from orchestra.services.tasks import actions, removal
+from orchestra.services.tasks import actions, removal, settings
 
 
 def own_task(scope: Scope, asked: ask.OwnTask) -> Task:
@@ -23,6 +23,10 @@ def pilots_to_answer(scope: Scope, asked: ask.PilotsToAnswer) -> tuple[NodeToAns
 
 def release_task(scope: Scope, asked: ask.ReleaseTask) -> Done:
     return actions.release(scope.conn, scope.caller, asked.task)
+
+
+def set_task(scope: Scope, asked: ask.SetTask) -> Changed:
+    return settings.change(scope.conn, scope.caller, asked.task, asked.settings)
 
 
 def retry_task(scope: Scope, asked: ask.RetryTask) -> Done:

@@ -22,16 +22,16 @@ from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
-from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.states import TaskState
 from orchestra.domain.storable import (
     LARGEST,
-    MOST_RETRIES,
     check_binds,
     check_environment,
     check_volume,
     check_whole,
     storable,
 )
+from orchestra.domain.task_settings import check_limits, with_gpu
 from orchestra.domain.variables import check_variable
 from orchestra.domain.wording import Field, words
 from orchestra.interface.answers.new_tasks import Preview
@@ -107,7 +107,6 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
     config = find_config(conn, new.config, after)
     sources = secondary if new.data is None else {"DATA": new.data, **secondary}
     inputs = {tag: find_input(conn, name) for tag, name in sources.items()}
-    _check_queue(new)
     check_metrics_file(new.metrics_file)
     check_complete_file(new.complete_file)
     for variable, value in new.env.items():
@@ -247,36 +246,18 @@ def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
     return tags
 
 
-def _check_queue(new: NewTask) -> None:
-    if new.queue is Queue.CPU and new.resources.gpus:
-        raise BadInput(
-            "jobs on the cpu queue get no GPU.",
-            hint=words(Field.QUEUE("gpu"), " gives each of them one or more."),
-        )
-
-
 def _check_numbers(new: NewTask) -> None:
-    policy, resources = new.policy, new.resources
-    check_whole(Field.TEST_JOBS, policy.test_jobs, least=0)
-    check_whole(Field.RETRIES, policy.retries, least=0, most=MOST_RETRIES)
-    check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
-    if policy.max_running is not None:
-        check_whole(Field.MAX_RUNNING, policy.max_running, least=1)
-    check_whole(Field.CORES, resources.cores, least=1)
-    check_whole(Field.GPUS, resources.gpus, least=0)
+    check_limits(new.queue, new.policy, new.resources)
     check_whole("the number of an attempt in the task's folder", new.attempts, least=0, most=_MOST)
 
 
 def _as_kept(new: NewTask, template: command.Template) -> NewTask:
-    """Return what is stored of a request. A job of the gpu queue takes one GPU unless it asks for more."""
-    resources = new.resources
-    if new.queue is Queue.GPU:
-        resources = replace(resources, gpus=max(1, resources.gpus))
+    """Return what is stored of a request."""
     return replace(
         new,
         account=storable(new.account),
         command=template.text,
-        resources=resources,
+        resources=with_gpu(new.queue, new.resources),
         goal=None if new.goal is None else str(parse_goal(new.goal)),
     )
 

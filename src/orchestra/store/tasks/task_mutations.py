@@ -6,12 +6,13 @@ Every function runs inside the caller's transaction. Those that change something
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
 
 from orchestra.domain.errors import NotFound, Superseded
+from orchestra.domain.models.tasks import Limit, Task
 from orchestra.domain.states import HoldCause, PendingOperation, Queue, TaskState
 from orchestra.domain.wording import Action, words
 from orchestra.store.driver.database import fetch
@@ -143,3 +144,23 @@ def set_max_running(conn: psycopg.Connection, task: int, limit: int | None) -> N
 
 def mark_deleted(conn: psycopg.Connection, task: int) -> None:
     conn.execute(SQL.mark_deleted, {"task": task})
+
+
+def change_settings(conn: psycopg.Connection, task: Task) -> None:
+    """Give a locked task the settings of `task`, except for max_running."""
+    limit = task.policy.max_fails or Limit()
+    names = ("priority", "retries", "timeout", "grace")
+    params = {
+        **{name: getattr(task.policy, name) for name in names},
+        **asdict(task.resources),
+        "max_fails": limit.count,
+        "max_fails_percent": limit.percent,
+        "goal": task.goal,
+        "task": task.id,
+    }
+    conn.execute(SQL.change_settings, params)
+
+
+def failures(conn: psycopg.Connection, task: int) -> int:
+    """Return how many failures of a task count for max_fails."""
+    return int(fetch(conn, SQL.failures, {"task": task})[0]["failures"])

@@ -75,3 +75,18 @@ update task set max_running = %(limit)s where id = %(task)s
 -- name: mark_deleted
 update task set deleted_at = now(), intent = null, intent_by = null, intent_reason = null, intent_from = 0
 where id = %(task)s
+
+-- name: change_settings
+-- All but max_running, which running_limit.py keeps.
+update task set
+    priority = %(priority)s, retries = %(retries)s, max_fails = %(max_fails)s,
+    max_fails_percent = %(max_fails_percent)s, timeout = %(timeout)s, grace = %(grace)s, cores = %(cores)s,
+    gpus = %(gpus)s, memory_bytes = %(memory_bytes)s, goal = %(goal)s
+where id = %(task)s
+
+-- name: failures
+-- The failures that count for max_fails: those since the last release or retry.
+select c.failed - t.fails_forgiven as failures
+from task t
+cross join lateral status_counts(t.id) as c
+where t.id = %(task)s

@@ -1,0 +1,39 @@
+"""Settings of a task that can be changed while it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.models.tasks import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class NewSettings:
+    """New settings of a task. None leaves one as it is; 0, an empty `Limit` or an empty goal removes a limit or a goal.
+
+    Times are in seconds.
+    """
+
+    priority: int | None = None
+    retries: int | None = None
+    max_fails: Limit | None = None
+    max_running: int | None = None
+    timeout: float | None = None
+    grace: float | None = None
+    cores: int | None = None
+    gpus: int | None = None
+    memory_bytes: int | None = None
+    goal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """A setting that was changed: its name and its values in words.
+
+    `at_start`: jobs get it when they start, so that running ones keep the old value.
+    """
+
+    name: str
+    before: str
+    after: str
+    at_start: bool = False
