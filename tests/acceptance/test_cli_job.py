@@ -97,7 +97,19 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
 ) -> None:
     listed = maestro.line("job list 0 -o json").json
     assert [job["state"] for job in listed] == ["done", "failed", "done", "done"]
-    assert types(listed[0]) == JOB
+    assert types(listed[0]) == {**JOB, "task": str}
+    assert maestro.line("job list -o json").json == listed
+    found = maestro.line("job list --state done --node gauss --config config.[23].* --since 1d -q")
+    assert found.out.split() == ["0/2", "0/3"]
+    page = maestro.line("job list --config *.txt --limit 2")
+    assert page.out.splitlines()[1].split()[:2] == ["0/0", "user.ana.work"]
+    assert "2; the next ones: maestro job list --config '*.txt' --limit 2 --from 0/2" in page.err
+    page = maestro.line("job list --from 0/1 --limit 2")
+    assert "2 of 4; the next ones: maestro job list --limit 2 --from 0/3" in page.err
+    assert "In the tasks of ana no job matches." in maestro.line("job list --node nowhere").err
+    assert "neither a duration nor a date" in maestro.refused("job", "list", "--since", "lately")
+    assert "-u and -a have no meaning" in maestro.refused("job", "list", "0", "-a")
+    assert "--from TASK/3" in maestro.refused("job", "list", "--from", "3")
     failed = maestro.line("job list user.ana.work --state failed -o json").json
     assert [job["ordinal"] for job in failed] == [1]
     table = maestro.line("job list 0").out

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import JobStatus, Queue
+from orchestra.services.jobs.search import LOOKED
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.jobs import jobs
@@ -108,6 +110,27 @@ def test_few_done_jobs_are_found_by_their_attempts(crowded: World) -> None:
     found = plan(crowded.conn, jobs.listing_statement(JobStatus.DONE, few_done=True), params)
     assert found.walked == set()
     assert found.buffers < 50
+
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "of a node": {"node": "gauss"},
+    "of another node": {"node": "noether"},
+    "by config": {"config": "^config[.]7[.]json$"},
+    "by time": {"since": datetime.now(UTC) + timedelta(days=1)},
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("status", [None, JobStatus.DONE, JobStatus.FAILED, JobStatus.ASSIGNED])
+def test_a_search_reads_what_it_looks_at_by_keys(
+    crowded: World, status: JobStatus | None, name: str
+) -> None:
+    asked = {"node": None, "config": None, "since": None, **SEARCHES[name]}
+    page = {"task": 0, "first": 20_000, "limit": LOOKED, "most": 51, "state": status}
+    params = {"status": status, **page, **asked}
+    found = plan(crowded.conn, jobs.search_statement(status), params)
+    assert found.walked == set(), found.root
+    assert found.buffers < 10 * LOOKED, found.root
 
 
 def test_the_list_of_tasks_reads_stripes_not_jobs(crowded: World) -> None:

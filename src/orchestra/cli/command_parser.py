@@ -5,6 +5,10 @@ from __future__ import annotations
 from orchestra.cli.parser import Parser
 from orchestra.cli.registry import Verb
 
+_CONFIG = "--config"
+_FALLBACK = "--configuration"
+"""For the commands that have a --config of their own."""
+
 
 def make_parser(verb: Verb, command: str) -> Parser:
     """Return the parser of one command."""
@@ -33,11 +37,20 @@ def fill(parser: Parser, verb: Verb) -> None:
             "-q", "--quiet", action="store_true", help="print only names or ids, one per line"
         )
     common.add_argument(
-        "--config",
+        _FALLBACK if _has(parser, _CONFIG) else _CONFIG,
         dest="configuration",
         metavar="FILE",
         help="configuration file (default ~/.orchestra.json)",
     )
+
+
+def before(parser: Parser, options: list[str]) -> list[str]:
+    """Return the options that were typed before the command; there, --config always is the configuration file."""
+    return [_FALLBACK if each == _CONFIG and _has(parser, _FALLBACK) else each for each in options]
+
+
+def _has(parser: Parser, option: str) -> bool:
+    return option in parser._option_string_actions
 
 
 def _example_of(verb: Verb) -> str:

@@ -54,17 +54,23 @@ def _address(done: JobsDone) -> str:
 _RUN = """Run the command of a job on this machine, in a new folder below the current one, with the environment
 that a node would set. The database is only read: the job is unchanged, and nothing is recorded. The exit
 status is that of the command."""
-_LIST = """Show the jobs of a task. A job is registered until the scheduler releases it, waiting until it starts,
-then testing or running, and done, failed, killed or broken in the end; kill means that it is being ended. JSON
-has `assigned` for waiting. docs/glossary.md explains all states."""
+_LIST = """Show the jobs of a task, or of all your tasks: those of the newest task first, in each by number. A job is
+registered until the scheduler releases it, waiting until it starts, then testing or running, and done, failed,
+killed or broken in the end; kill means that it is being ended. JSON has `assigned` for waiting. docs/glossary.md
+explains all states.
+
+--config takes a pattern as `dataset create --include` does: a glob of names, or of paths below the data set's folder
+if it has a slash. There, * stays within a name, ** stands for any folders, and a folder for everything in it.
+The configuration file is given before the command here: maestro --config FILE job list."""
 
 VERBS = (
     Verb(
         "list",
-        "show the jobs of a task",
+        "show jobs, of a task or of all your tasks",
         later("orchestra.cli.job_list:list_jobs"),
         later("orchestra.cli.job_list:list_arguments"),
-        example="maestro job list 0\nmaestro job list 0 --state failed -o json",
+        example="maestro job list 0\nmaestro job list --state failed --since 2h\n"
+        "maestro job list --node gauss --config '*lr0.1*' -o json",
         output=True,
         description=_LIST,
     ),

@@ -90,7 +90,7 @@ def _run(arguments: list[str]) -> int:
         return 0 if len(rest) > 1 else 2
     _word, verb, command = resolve(rest)
     after = rest[len(command.split()) :]
-    return _call(verb, command, leading + after)
+    return _call(verb, command, leading, after)
 
 
 def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -121,12 +121,13 @@ def _without_command(leading: list[str]) -> int:
     return 0
 
 
-def _call(verb: Verb, command: str, arguments: list[str]) -> int:
-    from orchestra.cli.command_parser import make_parser
+def _call(verb: Verb, command: str, leading: list[str], arguments: list[str]) -> int:
+    from orchestra.cli.command_parser import before, make_parser
     from orchestra.cli.context import Context
 
     try:
-        args = make_parser(verb, command).parse(arguments)
+        parser = make_parser(verb, command)
+        args = parser.parse(before(parser, leading) + arguments)
     except SystemExit as leaving:  # argparse has printed the help
         return leaving.code if isinstance(leaving.code, int) else 0
     form, quiet = getattr(args, "output", "table"), getattr(args, "quiet", False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestra.client import words
 from orchestra.client.datasets import name_of
 from orchestra.client.session import Session, with_hint
-from orchestra.client.task import Task
+from orchestra.client.task import Job, Task
 from orchestra.domain.errors import AlreadyExists
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.tasks import METRICS_FILE, Resources
@@ -19,6 +19,7 @@ from orchestra.interface.tasks import ListTasks
 
 if TYPE_CHECKING:
     import builtins
+    from datetime import datetime
 
     from orchestra.domain.models import tasks as task_values
     from orchestra.domain.models.new_tasks import NewTask
@@ -168,6 +169,49 @@ class Tasks:
         """
         owner = user or (None if all else self._session(Me()).name)
         return [Task(self._session, line.task) for line in self._session(ListTasks(owner, all))]
+
+    def jobs(
+        self,
+        state: str | None = None,
+        *,
+        node: str | None = None,
+        config: str | None = None,
+        since: datetime | str | None = None,
+        user: str | None = None,
+        all: bool = False,  # noqa: A002
+        limit: int | None = None,
+    ) -> builtins.list[Job]:
+        """Return jobs of all your tasks, or of another user's; with `all` everybody's. The newest task's are first.
+
+        Args:
+            state: only the jobs in this state.
+            node: only those that ran last on this node.
+            config: only those whose config matches, as for `maestro job list --config`.
+            since: only those that have changed since then; a datetime with a zone, or "2h" or "2026-11-20".
+            limit: at most so many.
+
+        Raises:
+            NotFound: there is no such user.
+            BadInput: there is no such state, or the pattern or the time cannot be used.
+        """
+        from orchestra.interface.job_search import SearchJobs, found_jobs
+
+        search = SearchJobs(
+            owner=user or (None if all else self._session(Me()).name),
+            status=words.status(state),
+            node=node,
+            config=config,
+            since=words.since(since),
+        )
+        most = words.whole("limit", limit, least=1) if limit is not None else None
+        tasks: dict[int, Task] = {}
+        found = []
+        for answer in found_jobs(self._session, search, limit=most):
+            for each in answer.jobs:
+                if each.job.task_id not in tasks:
+                    tasks[each.job.task_id] = self.get(each.job.task_id)
+                found.append(Job(tasks[each.job.task_id], each.job))
+        return found
 
 
 def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values.Task:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import DIRECTIONS
-from orchestra.domain.quantities import LARGEST_SIZE, parse_duration, parse_limit, parse_size
+from orchestra.domain.quantities import (
+    LARGEST_SIZE,
+    parse_duration,
+    parse_limit,
+    parse_since,
+    parse_size,
+)
 from orchestra.domain.states import JobStatus, Queue
 from orchestra.domain.storable import LARGEST
 from orchestra.domain.variables import check_variable
@@ -159,6 +165,19 @@ def status(value: str | None) -> JobStatus | None:
         raise BadInput(
             f"there is no job state {value!r}.", hint=f"The states are {states}."
         ) from None
+
+
+def since(value: datetime | str | None) -> datetime | None:
+    """Return a time in the past, or None; a text is a duration before now, or a date in the local zone.
+
+    Raises:
+        BadInput: it is neither, or has no zone.
+    """
+    if isinstance(value, str):
+        return parse_since(value, datetime.now().astimezone())
+    if value is not None and value.tzinfo is None:
+        raise BadInput(f"since needs a zone: {value!r} has none.")
+    return value
 
 
 def highest(direction: str | None) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime, timedelta
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
@@ -43,6 +44,27 @@ def parse_duration(text: str) -> float:
     if seconds > _MAX_DURATION:
         raise BadInput(f'"{one_line(text)}" is longer than 100 years.')
     return seconds
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Parse a time in the past: a duration before `now` (`2h`), or a date, or date and time, in the zone of `now`."""
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except BadInput:
+        if not re.search(r"[0-9]-[0-9]", text):
+            raise _not_a_time(text) from None
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise _not_a_time(text) from None
+    return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+
+
+def _not_a_time(text: str) -> BadInput:
+    return BadInput(
+        f'"{one_line(text)}" is neither a duration nor a date.',
+        hint='For example 30m, 2h, 7d, 2026-11-20 or "2026-11-20 14:30".',
+    )
 
 
 def _not_a_duration(text: str) -> BadInput:

@@ -17,6 +17,7 @@ from orchestra.interface import (
     datasets,
     explanations,
     job_changes,
+    job_search,
     jobs,
     logs,
     mails,
@@ -116,6 +117,7 @@ OPERATIONS = (
     Operation("queue.show", queues.ShowQueue),
     # Jobs
     Operation("job.list", jobs.ListJobs),
+    Operation("job.search", job_search.SearchJobs),
     Operation("job.show", jobs.ShowJob),
     Operation("job.log", logs.ReadLog),
     Operation("job.explain", explanations.ExplainJob),

@@ -19,6 +19,28 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A job, with the name of its task."""
+
+    job: Job
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJobs:
+    """Some of the jobs that were searched for.
+
+    Args:
+        matching: how many there are in all; None if that would take a look at each job.
+        following: the task and job from which to search on; None at the end.
+    """
+
+    jobs: tuple[FoundJob, ...]
+    matching: int | None
+    following: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobReport:
     """All that `job show` shows. `waits` lists the files for which a claimed job waits."""
 

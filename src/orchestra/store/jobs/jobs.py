@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -66,6 +67,66 @@ def listed(
     }
     statement = listing_statement(status, few_done=few_done)
     return [job_from_row(row) for row in fetch(conn, statement, params)]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search for jobs is for, besides their status. `config` is a regular expression."""
+
+    node: str | None = None
+    config: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Jobs that match among `looked` jobs of a task, the last of which was number `looked_to`."""
+
+    jobs: list[Job]
+    looked: int
+    looked_to: int | None
+
+
+def search_statement(status: JobStatus | None, *, few_done: bool = False) -> Any:
+    """Return the statement that looks for jobs with one status, or all, in a part of a task."""
+    choice = SQL.choose_few_done if few_done else _CHOICES[status]
+    return (
+        f"with looked as materialized (\n{choice}\n), chosen as (\n{SQL.choose_matching}\n), "
+        f"shown as (\n{SQL.show_chosen}\n)\n{SQL.show_matching}"
+    )
+
+
+def matching(
+    conn: psycopg.Connection,
+    task: int,
+    status: JobStatus | None,
+    wanted: Filter,
+    *,
+    first: int,
+    look: int,
+    most: int,
+    few_done: bool = False,
+) -> Matches:
+    """Look at `look` jobs of a task from index `first` on, and return those wanted, at most `most`."""
+    params = {
+        "task": task,
+        "first": first,
+        "limit": look,
+        "status": status,
+        "state": status,
+        "node": wanted.node,
+        "config": wanted.config,
+        "since": wanted.since,
+        "most": most,
+    }
+    rows = fetch(conn, search_statement(status, few_done=few_done), params)
+    looked, looked_to = rows[0]["looked"], rows[0]["looked_to"]
+    found = []
+    for row in rows:
+        del row["looked"], row["looked_to"]
+        if row["task_id"] is not None:
+            found.append(job_from_row(row))
+    return Matches(found, looked, looked_to)
 
 
 def by_key(conn: psycopg.Connection, task: int, index: int) -> Job | None:

@@ -76,6 +76,36 @@ join job j on j.task_id = %(task)s and j.ordinal = a.ordinal
 where j.state = 'done'
 order by j.ordinal limit %(limit)s
 
+-- name: choose_matching
+-- Those of a page of `looked` that a search is for. LATERAL with a limit, so that attempts and configs are found by
+-- their keys, and not looked for if they do not matter.
+select l.*
+from looked l
+join task t on t.id = l.task_id
+left join lateral (
+    select n.name from attempt a
+    join node n on n.id = a.node_id
+    where %(node)s::text is not null
+        and a.task_id = l.task_id and a.ordinal = l.ordinal and a.number = l.attempt
+    limit 1
+) as ran on true
+left join lateral (
+    select f.path from dataset_file f
+    where %(config)s::text is not null and f.version_id = t.config_version_id and f.ordinal = l.ordinal
+    limit 1
+) as config on true
+where (%(since)s::timestamptz is null or l.changed_at >= %(since)s)
+    and (%(node)s::text is null or ran.name = %(node)s)
+    and (%(config)s::text is null or config.path ~ %(config)s)
+order by l.ordinal limit %(most)s
+
+-- name: show_matching
+-- One row without a job if none matches, so that it is known how far this looked.
+select l.looked_to, l.looked, s.*
+from (select max(ordinal) as looked_to, count(*) as looked from looked) as l
+left join shown s on true
+order by s.index
+
 -- name: choose_one
 select * from job where task_id = %(task)s and ordinal = %(index)s
 
