@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestra.domain import result_ranking
 from orchestra.domain.charts import choice
-from orchestra.domain.charts.axes import LARGEST
+from orchestra.domain.charts.axes import LARGEST, of_numbers
 from orchestra.domain.charts.build import Metric, histogram
 from orchestra.domain.charts.choice import Asked, Drawing, is_repeat
 from orchestra.domain.charts.models import (
@@ -214,6 +214,21 @@ def test_numbers_from_zero_over_decades_are_categories_in_their_order() -> None:
     (chart, *_) = draw(table(configs)).charts
     assert isinstance(chart, Points)
     assert chart.x.names == ("0", "0.0001", "0.001", "0.01")
+
+
+@pytest.mark.parametrize(
+    ("values", "is_log"),
+    [
+        ([0.001, 0.01, 0.1], True),
+        ([8, 16, 32, 64], False),
+        ([n / 100 for n in range(1, 100)], False),  # a few outliers near zero
+        ([10 ** (-n / 20) for n in range(100)], True),
+        ([0.0, 0.01, 1.0], False),
+        ([-1.0, 0.01, 100.0], False),
+    ],
+)
+def test_axes_are_logarithmic_where_numbers_span_decades(values: list[float], is_log: bool) -> None:
+    assert of_numbers("x", values).is_log is is_log
 
 
 def test_at_most_twelve_charts() -> None:

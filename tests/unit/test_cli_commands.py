@@ -214,6 +214,7 @@ def test_maestro_alone_shows_the_short_help(capsys: pytest.CaptureFixture[str]) 
         ("help user create", "Usage: maestro user create"),
         ("user create -h", "Usage: maestro user create"),
         ("user --help", "maestro user create"),
+        ("run --help", "Usage: maestro run"),
         ("castor --help", "maestro castor create"),
     ],
 )

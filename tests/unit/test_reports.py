@@ -120,14 +120,15 @@ def test_it_says_what_was_run_what_happened_and_what_came_of_it() -> None:
     origin = Origin(
         "/home/ana/train.py", "ab" * 32, "/venv/bin/python", "1a2b3c4d5e6f77", dirty=True
     )
-    found = Parsed(html(task(origin=origin, goal="min:accuracy", env={"KEY": "hush-hush"})))
+    of = task(origin=origin, goal="min:accuracy", env={"KEY": "hush-hush"})
+    found = Parsed(html(of, results(11)))
     for words in (
         "user.ana.mlp", "Task 3 is FINALIZED: 9 done, 3 failed.", "2026-11-26 06:00:00 UTC", "55 min",
         "the lowest accuracy", "The jobs with the lowest accuracy", "3 jobs: exit status 3",
         "job 3/7, node gauss, config h16.json", "two: no such file", "registered by ana from gauss",
         "run -d %DATA -c %IN -o %OUT", "user.ana.grid", "/data/digits.npz", "/venv/bin/python",
         "1a2b3c4d5e6f, with changes that are not committed", "KEY (their values are not shown)", "12 attempts",
-        "9 jobs, best accuracy first", "Written by Orchestra 0.2.0", "maestro task report 3",
+        "11 jobs, best accuracy first", "Written by Orchestra 0.2.0", "maestro task report 3",
     ):  # fmt: skip
         assert words in found.text, words
     assert "hush-hush" not in found.text
@@ -196,6 +197,14 @@ def test_a_task_that_lives_says_so() -> None:
     assert "It has not ended yet: this is how it stood at 2026-11-26 08:00:00 UTC." in found.text
     assert "no node is online." in found.text
     assert "It has not ended yet" not in html()
+
+
+def test_rows_that_are_shown_as_the_best_are_not_repeated_and_revisions_are_named() -> None:
+    jobs = tuple(_result(n, revision=1 + n // 6) for n in range(9))
+    made = replace(report(task()), results=Sources(task(), "/data", True, jobs))
+    found = Parsed(page.html(made, results()))
+    assert found.text.count("3/8") == 1
+    assert "They are of several revisions of the task: 1 (6 jobs) and 2 (3 jobs)." in found.text
 
 
 def test_nothing_is_done_yet() -> None:

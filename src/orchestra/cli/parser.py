@@ -57,7 +57,13 @@ class Parser(argparse.ArgumentParser):
         self.formatter_class = help_text.formatter(coloured=coloured(sys.stdout))
         self.description = self.description and help_text.folded(self.description, width)
         self.epilog = self.epilog and help_text.folded(self.epilog, width)
-        return super().format_help().replace("\x1b", ESC)  # rich's colours
+        usage = self.usage
+        try:
+            # Set while `intermixed` words are parsed: already formatted, but formatted once more.
+            self.usage = usage and usage.replace("%", "%%")
+            return super().format_help().replace("\x1b", ESC)  # rich's colours
+        finally:
+            self.usage = usage
 
     def error(self, message: str) -> NoReturn:
         """Raise a message of argparse as one sentence; a mistyped option explains a missing one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def all_rows(report: Report, found: Table, goal: Goal | None) -> Iterator[Markup
     if goal:
         rows = result_ranking.ordered(found, goal.column, descending=goal.highest).rows
     yield from _results_in_words(report, found)
-    if rows:
+    if len(rows) > (BEST if goal else 0):  # else they have all been shown
         order = f"best {goal.column.name} first" if goal else "in the order of the configs"
         left_out = len(rows) - ROWS
         more = f"; {human.count(left_out, 'more row')} left out" if left_out > 0 else ""
@@ -59,6 +60,13 @@ def _results_in_words(report: Report, found: Table) -> Iterator[Markup]:
         yield element(
             "p",
             f"Plots and tables are of {sample}: a random sample, and the best ones.",
+            class_="note",
+        )
+    if len(counted := Counter(job.revision for job in report.results.jobs)) > 1:
+        revisions = [f"{n} ({human.count(counted[n], 'job')})" for n in sorted(counted)]
+        yield element(
+            "p",
+            f"They are of several revisions of the task: {human.listed(revisions)}.",
             class_="note",
         )
     if noted := [row for row in found.rows if row.note]:

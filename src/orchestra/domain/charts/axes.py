@@ -16,8 +16,10 @@ _NAME = 18
 _TICKS = 8
 _CLOSEST = 0.08
 """Ticks may not be closer than this share of the axis, or their numbers would overlap."""
-_VALUES_SPAN, _METRIC_SPANS = 20, 100
-"""An axis is logarithmic if its positive numbers span this factor or more."""
+_SPAN = 20
+"""An axis of positive numbers is logarithmic if they span this factor or more, without the outer ones."""
+_OUTER = 0.1
+"""The share of numbers at each end that does not make an axis logarithmic: a few outliers, one accuracy near zero."""
 
 LARGEST = 1e150
 """Numbers beyond it are not drawn; the squares of the others are finite."""
@@ -43,9 +45,9 @@ def distinct(values: Sequence[Any]) -> list[Any]:
     return [found[each] for each in sorted(found)]
 
 
-def of_numbers(label: str, values: Sequence[float], span: int = _METRIC_SPANS) -> Axis:
+def of_numbers(label: str, values: Sequence[float]) -> Axis:
     """Return the axis of a metric or of a usage."""
-    return Axis(human.one_line(label, 60), is_log=_spans(values, span))
+    return Axis(human.one_line(label, 60), is_log=_span_decades(values))
 
 
 def of_values(label: str, values: Sequence[Any]) -> tuple[Axis, Callable[[Any], float]] | None:
@@ -55,11 +57,9 @@ def of_values(label: str, values: Sequence[Any]) -> tuple[Axis, Callable[[Any], 
     """
     found = distinct(values)
     numeric = all(map(is_drawable, found))
-    with_zero = (
-        numeric and _spans([value for value in found if value != 0], _METRIC_SPANS) and 0 in found
-    )
+    with_zero = numeric and _span_decades([value for value in found if value != 0]) and 0 in found
     if numeric and not (with_zero and len(found) <= CATEGORIES):
-        axis = Axis(human.one_line(label, 60), is_log=_spans(found, _VALUES_SPAN))
+        axis = Axis(human.one_line(label, 60), is_log=_span_decades(found))
         return Axis(axis.label, axis.is_log, ticks=_ticks(found, is_log=axis.is_log)), float
     return of_categories(label, found) if len(found) <= CATEGORIES else None
 
@@ -80,8 +80,12 @@ def named(value: Any) -> str:
     return human.one_line(flat_values.as_text(value), _NAME) or '""'
 
 
-def _spans(values: Sequence[float], factor: int) -> bool:
-    return bool(values) and min(values) > 1 / LARGEST and max(values) / factor >= min(values)
+def _span_decades(values: Sequence[float]) -> bool:
+    if not values or min(values) <= 1 / LARGEST:
+        return False
+    outer = int(len(values) * _OUTER)
+    inner = sorted(values)[outer : len(values) - outer]
+    return inner[-1] / _SPAN >= inner[0]
 
 
 def _ticks(found: Sequence[float], *, is_log: bool) -> tuple[float, ...] | None:
