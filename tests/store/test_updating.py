@@ -16,6 +16,7 @@ from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, HoldCause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.files import file_lists
+from orchestra.files.results import read as read_results
 from orchestra.interface import rereading
 from orchestra.interface.answers.task_inputs import Added, Updated
 from orchestra.interface.task_inputs import AddConfigs, UpdateTask
@@ -417,6 +418,19 @@ def test_configs_are_added_to_a_task_that_has_ended(lab: Lab, ended: TaskState) 
     assert datasets.find(lab.world.conn, "user.ana.grid").version == 1
 
 
+def test_a_result_is_read_with_the_config_of_its_revision(lab: Lab) -> None:
+    lab.run()
+    (lab.folder / "other").mkdir()
+    (lab.folder / "other" / "z.json").write_text('{"lr": "z"}')
+    lab.add(lab.folder / "other" / "z.json")
+    lab.run()
+    Path(lab.info.folder).mkdir()
+    lab.world.conn.execute("delete from dataset_text")  # as of large configs
+    table = read_results(results.look_up(lab.world.conn, "0"))
+    assert [row["lr"] for row in table.records()] == [*"abcd", "z"]
+    assert [row["run.revision"] for row in table.records()] == [1, 1, 1, 1, 2]
+
+
 def test_configs_are_added_to_a_task_that_lives(lab: Lab) -> None:
     (lab.folder / "e.json").write_text("{}")
     lab.world.conn.execute("update task set test_jobs = 1, max_fails_percent = 50")
@@ -450,7 +464,7 @@ def test_what_was_added_stays_at_an_update_and_is_read_again(lab: Lab) -> None:
 
 def test_files_that_a_task_has_are_not_added_again(lab: Lab) -> None:
     lab.write(b="changed")
-    with pytest.raises(Refused, match=r"has all 2 files already: jobs 0 and 1\.") as refused:
+    with pytest.raises(Refused, match=r"has these 2 files already: jobs 0 and 1\.") as refused:
         lab.add(lab.grid / "a.json", lab.grid / "b.json")
     assert "takes what has changed" in str(refused.value.remedy)
     with pytest.raises(Refused, match=r"has this file already: job 0\."):

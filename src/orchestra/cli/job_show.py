@@ -45,7 +45,7 @@ def _lines(report: JobReport) -> Iterator[str]:
     if job.done_attempt is not None:
         yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
     for attempt in report.attempts:
-        yield from _attempt_lines(attempt)
+        yield from _attempt_lines(attempt, revised=task.revision > 1)
         if task.revision > 1:
             yield f"    limits  {', '.join(_limits(attempt))}"
     for reason in report.waits:
@@ -61,10 +61,11 @@ def _clock(moment: datetime, before: datetime) -> str:
     return f"{here:%H:%M:%S}" if here.date() == before.astimezone().date() else local(moment, False)
 
 
-def _attempt_lines(attempt: Attempt) -> Iterator[str]:
+def _attempt_lines(attempt: Attempt, *, revised: bool) -> Iterator[str]:
     on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
     test = ", a test" if attempt.is_test else ""
-    yield f"  attempt {attempt.number}   {on}{test}   {attempt_state(attempt)}"
+    revision = f", revision {attempt.revision}" if revised else ""
+    yield f"  attempt {attempt.number}   {on}{revision}{test}   {attempt_state(attempt)}"
     times = [f"claimed {local(attempt.claimed_at)}"]
     if attempt.started_at:
         times.append(f"started {_clock(attempt.started_at, attempt.claimed_at)}")

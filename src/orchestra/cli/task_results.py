@@ -195,7 +195,8 @@ def _varying(table: Table, chosen: Table) -> list[Column]:
     ]
     noted = any(row.note for row in chosen.rows)
     named = [] if table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) else [results.CONFIG]
-    return [results.JOB, *named, *columns, *([results.NOTE] if noted else [])]
+    revised = [column for column in table.columns if column == results.REVISION]
+    return [results.JOB, *named, *columns, *revised, *([results.NOTE] if noted else [])]
 
 
 def _note_constants(ctx: Context, table: Table) -> None:

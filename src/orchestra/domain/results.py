@@ -45,6 +45,7 @@ class Row:
     values: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ RUN = (
     *(Column(f"run.{key}", ColumnSource.RUN, key) for key in ("attempt", "node", "seconds")),
     *(Column(f"run.{measure.result}", ColumnSource.USAGE, measure.name) for measure in MEASURES),
 )
+
+REVISION = Column("run.revision", ColumnSource.RUN, "revision")
+"""Of the task, with which the job ran; only where the rows have several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,8 @@ def table_of(rows: Sequence[Row]) -> Table:
     metrics = _keys(row.metrics for row in rows)
     same = {key for key in values if key in metrics and _agree(rows, key)}
     apart = {key for key in values if key in metrics} - same
-    taken = {column.name for column in (JOB, CONFIG, NOTE, *RUN)}
+    run = (*RUN, REVISION) if len({row.revision for row in rows}) > 1 else RUN
+    taken = {column.name for column in (JOB, CONFIG, NOTE, *run)}
     columns = [JOB]
     for key in values:
         part = ColumnSource.BOTH if key in same else ColumnSource.CONFIG
@@ -151,7 +156,7 @@ def table_of(rows: Sequence[Row]) -> Table:
         for key in metrics
         if key not in same
     ]
-    return Table(tuple(rows), (*columns, *RUN, CONFIG, NOTE))
+    return Table(tuple(rows), (*columns, *run, CONFIG, NOTE))
 
 
 def _keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:

@@ -57,6 +57,7 @@ def _row(sources: Sources, job: Result) -> Row:
         job=job.index,
         config=job.path or "",
         attempt=job.attempt,
+        revision=job.revision,
         node=job.node,
         seconds=job.seconds,
         usage=job.usage,

@@ -24,6 +24,8 @@ def done(facts: Facts) -> str:
 
 def about_done(facts: Facts) -> Iterator[str]:
     """Yield where its result is, and its earlier attempts."""
+    if facts.job.removed:
+        yield "Its config is no longer among the files of its task, so it is not run again."
     good = _result_attempt(facts)
     which = f" (attempt {good.number})" if good and len(facts.attempts) > 1 else ""
     yield f"Its result{which}: {facts.result}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.usage import Usage
@@ -43,13 +44,19 @@ class RunPlace:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The results of a task: one entry per done job, in job order."""
+    """The results of a task: one entry per done job, in job order.
+
+    `former_roots` are the roots of the configs in earlier revisions of the task, and whether they are folders.
+    """
 
     task: Task
     config_root: str
     config_is_folder: bool
     jobs: tuple[Result, ...]
+    former_roots: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
 
     def config_path(self, job: Result) -> str:
         """The path of a job's config; a folder if the task uses an older task's outputs."""
-        return f"{self.config_root}/{job.path}" if self.config_is_folder else self.config_root
+        present = (self.config_root, self.config_is_folder)
+        root, is_folder = self.former_roots.get(job.revision, present)
+        return f"{root}/{job.path}" if is_folder else root

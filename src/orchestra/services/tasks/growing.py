@@ -65,7 +65,7 @@ def _differing(plan: relisting.Plan) -> SomeJobs:
 
 def _nothing_new(task: Task, plan: relisting.Plan) -> Refused:
     there, differing = _there(plan), _differing(plan)
-    what = "this file" if there.count == 1 else f"all {there.count} files"
+    what = "this file" if there.count == 1 else f"these {there.count} files"
     return Refused(
         f"task {task.id} ({task.name}) has {what} already: {'job' if there.count == 1 else 'jobs'} {there.numbers}.",
         hint=words(Action.UPDATE_TASK(task=task.id), "   takes what has changed in them.")

@@ -19,4 +19,5 @@ def look_up(conn: psycopg.Connection, word: str) -> Sources:
     task = selection.find(conn, word)
     config = sources.config(conn, task.id)
     jobs = job_store.results(conn, task.id, task.jobs)
-    return Sources(task, config.root, config.is_folder, tuple(jobs))
+    former = sources.former_roots(conn, task.id) if task.revision > 1 else {}
+    return Sources(task, config.root, config.is_folder, tuple(jobs), former)

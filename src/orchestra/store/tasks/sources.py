@@ -19,3 +19,9 @@ def inputs(conn: psycopg.Connection, task: int) -> list[Source]:
 def config(conn: psycopg.Connection, task: int) -> Source:
     """Return the source of a task's configs."""
     return Source(**fetch(conn, SQL.config, {"task": task})[0])
+
+
+def former_roots(conn: psycopg.Connection, task: int) -> dict[int, tuple[str, bool]]:
+    """Return the roots of a task's configs in its earlier revisions, and whether they are folders."""
+    rows = fetch(conn, SQL.former_configs, {"task": task})
+    return {row["number"]: (row["root"], row["is_folder"]) for row in rows}

@@ -113,6 +113,13 @@ join dataset_version b on b.id = coalesce(v.based_on, v.id)
 left join dataset d on d.id = b.dataset_id
 where t.id = %(task)s
 
+-- name: former_configs
+-- Where the configs of a task's earlier revisions are.
+select s.number, v.root, v.is_folder
+from superseded_revision s
+join dataset_version v on v.id = s.config_version_id
+where s.task_id = %(task)s
+
 -- name: outputs_version
 -- One entry for each done job of a task: the folder of its done attempt, in job order. The text of a config is the
 -- attempt's metrics.
