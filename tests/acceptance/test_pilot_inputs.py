@@ -9,8 +9,10 @@ import pytest
 
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.files.results import read as read_results
+from orchestra.interface import rereading
 from orchestra.services.jobs import views
-from orchestra.services.tasks import lifecycle
+from orchestra.services.tasks import lifecycle, results
 from orchestra.store.tasks import tasks as task_store
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -30,20 +32,43 @@ def note(cluster: Cluster, task: int, job: int) -> str | None:
     return views.show(cluster.conn, f"{task}/{job}").attempts[-1].inputs_note
 
 
-def test_a_program_that_was_edited_before_a_retry_is_run_by_nobody(cluster: Cluster) -> None:
+def test_a_program_that_was_edited_is_run_by_nobody_before_an_update_takes_it(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Fix the script and the configs, run the rest again; the pilot dies meanwhile."""
     cluster.node(cpu=4)
-    program = cluster.folder / "program.sh"
-    program.write_text("exit 3\n")
+    program, gate = cluster.folder / "program.sh", tmp_path / "gate"
+    program.write_text('[ "$(cat "$1")" != 7 ] || exit 3\necho "{\\"old\\": $(cat "$1")}"\n')
     name = cluster.dataset("program", program)
-    task = cluster.task(8, ": %IN; sh %DATA > %OUT/said", data=name)
-    cluster.pilot()
+    task = cluster.task(12, "sh %DATA %IN > %OUT/metrics.json", data=name)
+    first = cluster.pilot()
     cluster.wait_for(task, TaskState.FINALIZED)
-    program.write_text("echo never registered\n")
+    program.write_text(
+        f'until [ -e {shlex.quote(str(gate))} ]; do sleep 0.02; done\necho "{{\\"new\\": $(cat "$1")}}"\n'
+    )
     lifecycle.apply(cluster.conn, task.id, TaskInput.RETRY, by="ana")
     assert f"{program} has changed" in held_because(cluster, task.id)
     wait_until(lambda: not any(state is RUNNING for state in cluster.jobs(task)))
-    assert DONE not in cluster.jobs(task)
-    program.write_text("exit 3\n")
+    assert cluster.jobs(task).count(DONE) == 11
+
+    grid = cluster.folder / "work-configs"
+    (grid / "config.3.txt").write_text("33\n")
+    (grid / "config.5.txt").unlink()
+    (grid / "config.12.txt").write_text("12\n")
+    _, done = rereading.update(cluster.interface(), task.id)
+    assert str(done.changes) == (
+        "program.sh changed (user.ana.program version 2); 1 config changed, 1 new, 1 removed"
+    )
+    wait_until(lambda: cluster.jobs(task).count(RUNNING) == 2, describe=cluster.log)
+    first.kill()
+    first.wait()
+    cluster.pilot()
+    gate.touch()
+    cluster.wait_for(task, TaskState.DONE)
+    rows = {row["job"]: row for row in read_results(results.look_up(cluster.conn, "0")).records()}
+    assert len(rows) == 13
+    assert {job for job, row in rows.items() if row["run.revision"] == 2} == {7, 12}
+    assert [rows[7]["new"], rows[12]["new"], rows[3]["old"]] == [7, 12, 3]
 
 
 @pytest.mark.parametrize("agents", [1, 2])
