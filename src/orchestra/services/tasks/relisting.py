@@ -14,7 +14,6 @@ from orchestra.domain.input_changes import NO_JOBS, SHOWN, InputChanges, SomeJob
 from orchestra.domain.models.datasets import Manifest
 from orchestra.domain.storable import LARGEST
 from orchestra.store import datasets as dataset_store
-from orchestra.store.driver import channels
 from orchestra.store.tasks import config_lists as store
 from orchestra.store.tasks.task_mutations import LockedTask
 
@@ -138,7 +137,6 @@ def carry_out(conn: psycopg.Connection, task: LockedTask, plan: Plan) -> None:
         store.return_jobs(conn, task.id, found.returned)
     if found.removed:
         store.remove_jobs(conn, task.id, found.removed)
-        channels.notify(conn, channels.NODE)  # they end the living ones
 
 
 def _store(conn: psycopg.Connection, plan: Plan) -> int:

@@ -20,6 +20,7 @@ from orchestra.services.tasks import actions, lifecycle, relisting
 from orchestra.services.users.rights import may_change
 from orchestra.store import datasets as dataset_store
 from orchestra.store.cluster import events
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import config_lists, revisions, sources, task_mutations
 
@@ -210,7 +211,8 @@ def _revise(
 def note(
     conn: psycopg.Connection, task: int, revision: int, changed: InputChanges, *, by: str
 ) -> None:
-    """Record the event of a new revision."""
+    """Record the event of a new revision, and let pilots return what they have claimed ahead with the former one."""
+    channels.notify(conn, channels.NODE)
     events.add_task_event(
         conn, task, before=None, after=f"revision {revision}", who=by, why=str(changed), kind="revision"
     )  # fmt: skip
