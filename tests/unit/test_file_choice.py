@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,11 @@ def refusal(*named: Path, choice: FileChoice = USUAL) -> tuple[str, str | None]:
         ("x/old/", ["x/old/a", "x/old/y/a"], ["old/a", "x/older/a"]),
         ("./a[0-2]", ["a1"], ["x/a1", "a3"]),
         ("a b'é*", ["a b'é (1)"], ["a b"]),
+        ("a[*]*[!x]?.[z-a^]", [], ["a*b/.^", "a"]),
+        ("[*^a]b*.y", ["*b.y", "^bb.y.y", "x/ab1.y"], ["b.y", "cb.y", "ab.yy"]),
+        ("a[!b]c", ["axc"], ["a/c", "abc", "ac"]),
+        ("(a|b)+$.{1}", ["(a|b)+$.{1}"], ["aa.x"]),
+        ("**", ["a", "b/c"], []),
     ],
 )
 def test_patterns(pattern: str, matches: list[str], others: list[str]) -> None:
@@ -62,6 +68,14 @@ def test_patterns(pattern: str, matches: list[str], others: list[str]) -> None:
         file_choice.check(choice)
         assert [file_choice.takes(choice, path) for path in matches] == [expected[0]] * len(matches)
         assert [file_choice.takes(choice, path) for path in others] == [expected[1]] * len(others)
+
+
+def test_many_stars_take_no_longer() -> None:
+    choice = FileChoice(include=("*a" * 60 + "*b",))
+    began = time.monotonic()
+    assert not file_choice.takes(choice, "a" * 200)
+    assert file_choice.takes(choice, "a" * 200 + "b")
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -157,6 +171,7 @@ def test_a_list_has_only_its_files_in_natural_order(
 
 
 def test_a_list_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    assert refusal() == ("no file was named for the data set.", None)
     folder = make(tmp_path, ("a", "b", "dir/c", "x~", "y~"))
     a, gone = folder / "a", folder / "gone"
     assert refusal(a, folder / "b", folder / "./a") == (f"{a} is named twice.", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -39,8 +39,10 @@ _CONFIGS = frozenset(
 )
 """Endings of files that hold settings."""
 
-_Part = Callable[[str], Any] | None
-"""Matches one name; None stands for any folders."""
+_TOKEN = re.compile(r"(\*+)|(\?)|(\[!?\]?[^\]]*\])|(.)", re.DOTALL)
+"""The parts of a pattern of one name."""
+_NO_SLASH = "[^/]"
+_FOLDERS = f"(?:{_NO_SLASH}+/)*"
 
 
 def check(choice: FileChoice) -> FileChoice:
@@ -137,26 +139,40 @@ def _is_package(path: str) -> bool:
     return path.rpartition("/")[2] == _PACKAGE
 
 
-def _matches_any(patterns: Sequence[str], path: str) -> bool:
-    parts = path.split("/")
-    return any(_matches(_compiled(pattern), parts) for pattern in patterns)
+def _matches_any(patterns: tuple[str, ...], path: str) -> bool:
+    return bool(patterns) and _compiled(patterns).match(path) is not None
 
 
 @cache
-def _compiled(pattern: str) -> tuple[_Part, ...]:
-    parts = pattern.removeprefix("./").rstrip("/").split("/")
-    made = [None if part == "**" else re.compile(fnmatch.translate(part)).match for part in parts]
-    return tuple(made if "/" in pattern.rstrip("/") else [None, *made])
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_regular_expression, patterns)), re.DOTALL)
 
 
-def _matches(pattern: tuple[_Part, ...], parts: list[str]) -> bool:
-    """Whether a pattern matches the first parts of a path, that is the file or a folder that it is in."""
-    if not pattern:
-        return True
-    first, rest = pattern[0], pattern[1:]
-    if first is None:
-        return any(_matches(rest, parts[at:]) for at in range(len(parts) + 1))
-    return bool(parts) and bool(first(parts[0])) and _matches(rest, parts[1:])
+def _regular_expression(pattern: str) -> str:
+    """Translate a pattern to a regular expression for paths, of the file itself or in a folder that matches."""
+    bare = pattern.rstrip("/")
+    *folders, last = bare.removeprefix("./").split("/")
+    before = _FOLDERS if "/" not in bare else ""
+    before += "".join(_FOLDERS if part == "**" else f"{_of_name(part)}/" for part in folders)
+    return rf"{before}{_of_name(last)}(?:/.*)?\Z"
+
+
+def _of_name(pattern: str) -> str:
+    """Translate a pattern of one name. What follows a `*` is sought once, so that many of them take no longer."""
+    chunks = [""]
+    for star, question, brackets, char in _TOKEN.findall(pattern):
+        if star:
+            chunks.append("")
+        elif brackets:
+            one_of = fnmatch.translate(brackets).removesuffix(r"\Z").removesuffix(r"\z")
+            chunks[-1] += f"(?!/){one_of}"
+        else:
+            chunks[-1] += _NO_SLASH if question else re.escape(char)
+    first, *others = chunks
+    if not others:
+        return first
+    *middle, last = others
+    return first + "".join(f"(?>{_NO_SLASH}*?{chunk})" for chunk in middle) + f"{_NO_SLASH}*{last}"
 
 
 def as_json(choice: FileChoice) -> dict[str, Any] | None:

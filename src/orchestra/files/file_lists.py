@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from orchestra.domain import file_choice
@@ -20,6 +21,8 @@ from orchestra.files.listing import check_path_text, skipped_sentence
 from orchestra.files.manifest import Progress, absolute, read_files, scan
 
 AnyPath = str | os.PathLike[str]
+_ASKED = 16
+"""Folders of a list whose file systems are asked whether they answer; each takes a process."""
 _NAMED = 3
 """Files that a sentence names."""
 
@@ -35,7 +38,10 @@ def of_paths(
     Raises:
         BadInput: a path does not exist, is named twice, or is a folder among files; the files cannot be registered.
     """
-    fs_health.check(*paths)
+    if not paths:
+        raise BadInput("no file was named for the data set.")
+    folders = dict.fromkeys(os.path.dirname(path) or "." for path in paths)  # noqa: PTH120 - of texts and paths
+    fs_health.check(*islice(folders, _ASKED))
     _refuse_patterns(paths)
     if len(paths) == 1:
         return scan(paths[0], progress, choice)
@@ -47,7 +53,7 @@ def of_paths(
             f"{found[0]} and the others have no folder in common but /, which would be that of the data set.",
             hint="Copy them into one folder.",
         )
-    names = [os.path.relpath(path, root) for path in found]
+    names = [path.removeprefix(f"{root}/") for path in found]
     return _of_list(root, names, progress, replace(choice, listed=True))
 
 
@@ -136,7 +142,7 @@ def _check_list(paths: Sequence[str], choice: FileChoice) -> None:
             f"there {'is no file' if is_one else 'are no files'} {listed(missing, most=_NAMED)}.",
             hint=hint,
         )
-    if folders := [path for path in paths if Path(path).is_dir()]:
+    if folders := [path for path in paths if os.path.isdir(path)]:  # noqa: PTH112 - of many paths
         raise BadInput(
             f"{folders[0]} is a folder among files.",
             hint=hint or "Name one folder alone, for all of its files, or only files.",
