@@ -14,7 +14,7 @@ TOUR = TEXT[TEXT.index("## Five minutes") : TEXT.index("## Several machines")]
 
 
 def test_the_tour_shows_what_happens(reader: Maestro) -> None:
-    assert pages.follow(reader, pages.blocks(TOUR), pages.exact) == 11
+    assert pages.follow(reader, pages.blocks(TOUR), pages.exact) == 14
 
 
 def test_it_opens_with_the_two_commands() -> None:

@@ -7,7 +7,14 @@ import shlex
 import pytest
 
 from orchestra.domain import command
-from orchestra.domain.program_call import Kind, first_word, independent, quoted, script_call
+from orchestra.domain.program_call import (
+    Kind,
+    first_word,
+    independent,
+    local_module,
+    quoted,
+    script_call,
+)
 
 HERE = "/home/ana/my work"
 FILES = {
@@ -95,6 +102,21 @@ def test_a_script_is_called_as_its_arguments_are_named() -> None:
 def test_any_path_survives_the_template_and_the_shell(path: str) -> None:
     rendered = command.parse(quoted(path)).render({})
     assert shlex.split(rendered) == [path]
+
+
+@pytest.mark.parametrize(
+    ("typed", "module"),
+    [
+        ("python3 -m src.go %IN", "src.go"),
+        ("/v/bin/python3.11 -u -m src", "src"),
+        ("PYTHONPATH=. python3 -m src.go", None),
+        ("python3 -m json.tool", None),
+        ("tool -m src", None),
+        ("python3 train.py -m src", None),
+    ],
+)
+def test_a_module_of_the_current_folder_is_noticed(typed: str, module: str | None) -> None:
+    assert local_module(typed, HERE, kind) == module
 
 
 @pytest.mark.parametrize(

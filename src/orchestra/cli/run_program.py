@@ -129,8 +129,16 @@ def origin(ctx: Context, program: Program, script: Manifest | None) -> Origin | 
 
 
 def note_changes(ctx: Context, program: Program) -> None:
-    """Note which words of a typed command were replaced."""
+    """Note which words of a typed command were replaced, and what jobs will not find."""
+    from orchestra.files import local_machine
+
     for change in program.changes:
         ctx.out.note(f'note: "{clean(change.typed)}" is {clean(change.path)} for the jobs')
     if ctx.args.exec is not None and program.interpreter:
         ctx.out.note(f"note: python3 is {clean(program.interpreter)} for the jobs")
+    here = local_machine.full_path(".")
+    if module := program_call.local_module(program.command, here, kind):
+        ctx.out.note(
+            f'warning: "{clean(module)}" is a module of the current folder; jobs run in folders of their own and '
+            "will not find it. Put PYTHONPATH=. before the program"
+        )

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 
 SCRIPT_TAG = "SCRIPT"
 """The tag of the program's own file, which is registered like the data."""
@@ -106,6 +107,21 @@ def independent(
 def uses_python(command: str) -> bool:
     """Whether a bare `python` or `python3` stands in a command."""
     return any(token.text in PYTHONS for token in _tokens(command))
+
+
+def local_module(command: str, here: str, kind: Callable[[str], Kind]) -> str | None:
+    """Return the module of `python3 -m MODULE` that only a program started in the folder `here` finds."""
+    words = [token.text for token in _tokens(command) if token.kind == "word"]
+    if any(word.startswith("PYTHONPATH=") for word in words):
+        return None
+    python = False
+    for word, following in pairwise(words):
+        if python and word == "-m":
+            path = f"{here}/{following.replace('.', '/')}"
+            found = kind(f"{path}.py") is Kind.FILE or kind(path) is Kind.FOLDER
+            return following if found else None
+        python = posixpath.basename(word).startswith(PYTHONS) or (python and word.startswith("-"))
+    return None
 
 
 def first_word(command: str) -> str:
