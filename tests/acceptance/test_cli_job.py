@@ -122,6 +122,9 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
     assert "job 0/1 of user.ana.work   FAILED   1 attempt" in text
     assert "attempt 1   on gauss   exit status 1" in text
     assert str(cluster.folder) in text
+    by_config = Path(ended.folder) / "by-config" / "config.3.txt"
+    assert by_config.readlink() == Path("../job_configId_3")
+    assert by_config.resolve() == Path(ended.folder).resolve() / ".attempts/job_configId_3/1"
 
     said = maestro.line("job logs 0/2")
     folder = Path(ended.folder) / ".attempts" / "job_configId_2" / "1"

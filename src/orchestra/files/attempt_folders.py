@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from orchestra.domain.errors import VolumeError
-from orchestra.files import fs_health, tree_removal
+from orchestra.files import config_links, fs_health, tree_removal
 from orchestra.files.tree_removal import Removal
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -55,7 +55,9 @@ def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None)
 
 def _survey_top(top: int, recorded: Recorded, found: Survey, progress: Progress | None) -> None:
     for name in sorted(os.listdir(top)):
-        if name != _ATTEMPTS and not _is_our_link(top, name):
+        if name == config_links.BY_CONFIG:
+            found.foreign += config_links.foreign(top)
+        elif name != _ATTEMPTS and not _is_our_link(top, name):
             found.foreign.append(name)
     with _opened(_ATTEMPTS, top) as attempts:
         if attempts is None:
@@ -158,6 +160,7 @@ def remove_links(folder: str) -> int:
             if _is_our_link(top, name) and not _leads_somewhere(top, name):
                 os.unlink(name, dir_fd=top)
                 removed += 1
+        config_links.remove_dangling(top)
         _remove_if_empty(_ATTEMPTS, top)
     _remove_if_empty(folder, None)
     return removed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.files import image_files, volume
+from orchestra.files import config_links, image_files, volume
 
 
 def check(new: NewTask, folder: str, *, dry: bool = False) -> NewTask:
@@ -23,4 +23,6 @@ def check(new: NewTask, folder: str, *, dry: bool = False) -> NewTask:
     volume.check_volume(new.volume, dry=dry)
     volume.check_task_folder(folder, reuse=new.reuse)
     attempts = volume.highest_attempt(folder) if new.reuse else 0
+    if new.reuse and not dry:
+        config_links.settle(folder)
     return replace(new, image=image, attempts=attempts)

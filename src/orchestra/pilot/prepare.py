@@ -16,6 +16,7 @@ from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import Grant, TaskSpec
 from orchestra.domain.states import Cause, Queue
+from orchestra.files import config_links
 from orchestra.pilot import folders, open_log
 from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.launch_config import LaunchConfig
@@ -99,8 +100,18 @@ def _ready(
     except VolumeError:
         os.close(log)
         raise
+    _link_config(task, grant)
     real = folders.resolved(str(job.folder), log)
     return Ready(argv, runtime.environment(job), log, real, open_log.of_descriptor(log))
+
+
+def _link_config(task: TaskSpec, grant: Grant) -> None:
+    config = grant.config.entry.path
+    try:
+        config_links.make(task.folder, grant.key.index, config)
+    except OSError as error:
+        # The result is found by its number as well.
+        log.warning("job %s has no link named after %r: %s", grant.key, config, error)
 
 
 def _with_image(
