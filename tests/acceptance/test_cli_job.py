@@ -56,6 +56,7 @@ JOB: dict[str, Any] = {
     "seconds": float,
     "changed_at": str,
     "inputs_note": type(None),
+    "removed": bool,
 }
 RUN: dict[str, Any] = {
     "attempt": int,
