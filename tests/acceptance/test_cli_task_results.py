@@ -256,6 +256,28 @@ def test_without_pyarrow_and_matplotlib_a_sentence_says_what_to_install(over: Ma
     assert not list(over.folder.glob("*r.parquet*"))
 
 
+def test_live_shows_what_running_jobs_have_written(ana: Maestro, world: World) -> None:
+    ana(*CREATE, "-t", "user.ana.mlp", "--bypass")
+    world.conduct(2)
+    pilot = world.pilot(is_root=True)
+    grants = pilot.claim(cpu=3)
+    pilot.start(*grants[:2])
+    write(ana.folder / "user.ana.mlp", 0, '{"epoch": 1, "loss": 2}\n{"epoch": 2, "loss": 1}\n{"ep')
+    said = ana.line("task results 0 --live")
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[0] == ["JOB", "state", "age", "lr", "net.kind", "epoch", "loss"]
+    assert rows[1][:2] == ["0/0", "running"]
+    assert rows[1][-4:] == ["1", "a", "2", "1"]
+    assert rows[2] == ["0/1", "running", "0.1", "b"]
+    assert "0 of 6 jobs have results, 2 more are running" in said.err
+    record, _ = ana.line("task results 0 --live -o json").json
+    assert (record["state"], record["loss"]) == ("running", 1)
+    assert 0 <= record["age"] < 60
+    assert ana.line("task results 0 -o json").json == []
+    assert ana.line("task results 0 --live --best 1 -q").out == "0/0\n"
+    assert "--live takes one task" in ana.refused("task", "results", 0, 0, "--live")
+
+
 def test_nothing_is_done_yet(ana: Maestro) -> None:
     ana(*CREATE, "-t", "user.ana.mlp")
     said = ana.line("task results 0")

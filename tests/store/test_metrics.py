@@ -62,6 +62,27 @@ def test_what_a_job_said_comes_with_its_outcome(world: World) -> None:
     assert table.rows[1].note == "metrics.json is missing; the config is missing"
 
 
+def test_running_jobs_are_found_beside_the_done_ones(world: World, ana: Caller) -> None:
+    task = world.task(jobs=3, folder="/nowhere")
+    pilot = world.pilot()
+    run(world, pilot, ['{"loss": 1}'] * 3, task)
+    actions.retry(world.conn, ana, task, every=True)
+    world.conduct(2)
+    (grant,) = pilot.claim()
+
+    def found() -> tuple[list[int], list[tuple[int, int, str]]]:
+        sources = results.look_up(world.conn, str(task), live=True)
+        running = [(job.index, job.attempt, str(job.state)) for job in sources.running or ()]
+        return [job.index for job in sources.jobs], running
+
+    assert found() == ([0, 1, 2], [])  # claimed, but not started
+    pilot.start(grant)
+    assert found() == ([1, 2], [(0, 2, "testing")])
+    assert results.look_up(world.conn, str(task)).running is None
+    pilot.end(grant)
+    assert found() == ([0, 1, 2], [])
+
+
 def test_a_repeated_outcome_changes_nothing(world: World) -> None:
     world.task(jobs=1)
     world.conduct()

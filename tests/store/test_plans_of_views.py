@@ -162,6 +162,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         "with chosen as (" + load("jobs/jobs").choose_one + ") " + load("jobs/jobs").show_chosen,
         {"task": 0, "index": 120_000},
     ),
+    "running jobs": (load("jobs/jobs").select_running, {"task": 0}),
     "attempts": (load("jobs/jobs").attempts, {"task": 0, "index": 40_000}),
     "log": (load("jobs/jobs").log_tail, {"task": 0, "index": 40_000, "number": 1}),
     "files": (DATASETS.files, {"version": 2, "first": 100_000, "limit": 20}),

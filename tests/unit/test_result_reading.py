@@ -17,8 +17,9 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.states import JobStatus
 from orchestra.domain.usage import NOT_MEASURED, Usage
-from orchestra.files import job_files, results
+from orchestra.files import document_files, fs_health, job_files, results
 from orchestra.files.thread_map import thread_map
 
 
@@ -171,6 +172,84 @@ def test_of_json_lines_the_last_one_counts_however_long_they_are(volume: Volume)
     first, second = results.read(volume.sources).rows
     assert (first.metrics, first.note) == ({"epoch": 2}, None)
     assert second.note == "metrics.json has 1 MB; at most 1 MB is read"
+
+
+def running(volume: Volume, *jobs: int) -> Sources:
+    """The same jobs, of which some still run."""
+    live = [replace(volume.jobs[job], state=JobStatus.RUNNING) for job in jobs]
+    done = [job for job in volume.jobs if job.index not in jobs]
+    return replace(volume.sources, jobs=tuple(done), running=tuple(live))
+
+
+def test_what_running_jobs_have_written_stands_beside_the_done_ones(volume: Volume) -> None:
+    volume.job('{"loss": 3}\n{"loss": 2}\n{"lo', '{"lr": 1}')
+    volume.job('{"loss": 1}', '{"lr": 2}')
+    volume.job(None, '{"lr": 3}')
+    volume.job("")
+    volume.job("a", '{"lr": 4}')
+    table = results.read(running(volume, 0, 2, 3, 4))
+    assert [(row.state, row.metrics, row.values.get("lr")) for row in table.rows] == [
+        ("running", {"loss": 2}, 1), ("done", {"loss": 1}, 2), ("running", {}, 3), ("running", {}, None),
+        ("running", {}, 4),
+    ]  # fmt: skip
+    assert [row.note for row in table.rows] == [
+        None, None, None, "metrics.json is empty so far", "metrics.json is not valid JSON (line 1, column 1)",
+    ]  # fmt: skip
+    ages = [row.age for row in table.rows]
+    assert ages[0] is not None
+    assert 0 <= ages[0] < 60
+    assert ages[1:] == [None] * 4
+    assert [column.name for column in table.columns][:4] == ["job", "state", "age", "lr"]
+
+
+def test_a_file_that_is_being_rewritten_is_read_again(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.job('{"loss": 1}')
+    read, torn = document_files.load_growing, [True]
+
+    def read_torn(*given: Any) -> tuple[bytes, os.stat_result]:
+        end, facts = read(*given)
+        return (end[:5] if torn and torn.pop() else end), facts
+
+    monkeypatch.setattr(document_files, "load_growing", read_torn)
+    (row,) = results.read(running(volume, 0)).rows
+    assert (row.metrics, row.note, torn) == ({"loss": 1}, None, [])
+
+
+def test_what_is_no_file_is_no_trap_while_a_job_runs(volume: Volume) -> None:
+    for _ in range(4):
+        volume.job(None)
+    folder = volume.root / "task/.attempts"
+    os.mkfifo(folder / "job_configId_0/1/metrics.json")
+    (folder / "job_configId_1/1/metrics.json").mkdir()
+    (folder / "job_configId_2/1/metrics.json").symlink_to("/etc/passwd")
+    with (folder / "job_configId_3/1/metrics.json").open("wb") as file:
+        file.truncate(10**12)
+    notes = [row.note or "" for row in results.read(running(volume, 0, 1, 2, 3)).rows]
+    assert notes[:2] == ["metrics.json is not a regular file"] * 2
+    assert "links are not followed" in notes[2]
+    assert "at most 1 MB is read" in notes[3]
+
+
+def test_a_volume_that_is_elsewhere_or_hangs_leaves_what_is_known(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.job(None, '{"lr": 1}')
+    volume.job(None)
+    volume.jobs = [replace(job, config='{"lr": 3}', metrics='{"loss": 2}') for job in volume.jobs]
+    sources = running(volume, 1)
+    (volume.root / "task").rename(volume.root / "elsewhere")
+    done, live = results.read(sources).rows
+    assert (done.metrics, done.note) == ({"loss": 2}, None)
+    assert (live.values, live.note) == (
+        {"lr": 3}, f"{volume.root}/task does not exist on this machine",
+    )  # fmt: skip
+    monkeypatch.setattr(fs_health, "first_unresponsive", lambda *_, **__: "/volume")
+    done, live = results.read(sources).rows
+    assert (done.metrics, live.values, live.note) == (
+        {"loss": 2}, {"lr": 3}, "/volume does not answer",
+    )  # fmt: skip
 
 
 @pytest.mark.timeout(20)

@@ -30,14 +30,14 @@ def stated_goal(task: Task) -> StatedGoal | None:
     return parse_goal(task.goal) if task.goal else None
 
 
-def read(ctx: Context, word: str | None = None) -> tuple[Sources, Table]:
+def read(ctx: Context, word: str | None = None, *, live: bool = False) -> tuple[Sources, Table]:
     """Read the results of the task that was named, or of the one that `word` names, with a progress line."""
     from orchestra.files.results import read as read_files
     from orchestra.interface.results import FindResults
 
     name = the_task(ctx) if word is None else ctx.names.task(word)
     with ctx.interface() as ask:
-        sources = ask(FindResults(name))
+        sources = ask(FindResults(name, live))
     with ctx.out.progress("reading results", None, "jobs") as line:
 
         def show(done: int, total: int) -> None:

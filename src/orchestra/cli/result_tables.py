@@ -74,8 +74,14 @@ def shown(column: SheetColumn[R], rows: Sequence[R], task: int) -> Shown[R]:
     """Return a column as a table for people shows it: numbers on the right, jobs by their address."""
     if column.is_job:
         return _addresses(column, task)
+    if (words := column.words) is not None:
+        return Shown(column.name, lambda row: _worded(words, column.of(row)))
     right = all(isinstance(column.of(row), int | float | None) for row in rows)
     return Shown(column.name, lambda row: cell(column.of(row)), right=right)
+
+
+def _worded(words: Callable[[Any], str], value: Any) -> str:
+    return "" if value is None else words(value)
 
 
 def _addresses(column: SheetColumn[R], task: int) -> Shown[R]:

@@ -17,13 +17,15 @@ _RESULTS = (
     "columns; and, or, not and parentheses. A name with spaces is in backquotes. docs/results.md has the details.\n\n"
     "--group-by shows a row for each combination of values: the number of jobs (n), the best value and its job, and\n"
     "mean and sample standard deviation of each metric, for example over the seeds of each setting.\n\n"
+    "--live includes the running jobs, with what they have written into the file so far: as lines of JSON, of which\n"
+    "the last counts, or as a file that is written beside it and renamed.\n\n"
     "Several tasks are shown side by side, matched by the path and the values of their configs."
 )
 _RESULTS_EXAMPLE = (
     "maestro task results 0\nmaestro task results 0 --best 5\n"
     "maestro task results 0 --best 5 --sort chi --direction min\n"
     "maestro task results 0 --where 'lr < 0.1 and width == 64'\nmaestro task results 0 --group-by lr,width\n"
-    "maestro task results 0 1 --sort diff\n"
+    "maestro task results 0 1 --sort diff\nmaestro task results 0 --live\n"
     "maestro task results 0 --sort -accuracy -o csv\n"
     "maestro task results 0 --out results.parquet"
 )

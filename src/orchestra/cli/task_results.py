@@ -44,6 +44,11 @@ def results_arguments(parser: Parser) -> None:
         help="show a row for each group of jobs with equal values, with the mean, the standard deviation and the best",
     )
     parser.add_argument(
+        "--live",
+        action="store_true",
+        help="include running jobs, with what they have written into their metrics file so far",
+    )
+    parser.add_argument(
         "--sort", metavar="COLUMN", help="sort by this column; -COLUMN for the highest first"
     )
     parser.add_argument("--desc", action="store_true", help="with --sort, the highest first")
@@ -69,9 +74,11 @@ def show_results(ctx: Context) -> None:
     if len(words) > 1:
         from orchestra.cli import task_compare
 
+        if ctx.args.live:
+            raise BadInput("--live takes one task.")
         task_compare.compare(ctx, form, query, words)
         return
-    sources, read_table = read(ctx)
+    sources, read_table = read(ctx, live=ctx.args.live)
     table = result_query.matching(read_table, query)
     show = _show_groups if query.group_by else _show_rows
     show(ctx, form, sources.task, table, query)
@@ -139,9 +146,9 @@ def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQ
             ctx,
             chosen.sheet,
             [shown(column.on_sheet, chosen.rows, task.id) for column in columns],
-            keep={"JOB", results.NOTE.name, *([by.name] if by else [])},
+            keep={"JOB", results.STATE.name, results.NOTE.name, *([by.name] if by else [])},
             key=lambda row: f"{task.id}/{row.job}",
-            empty=_empty(task, query),
+            empty=_empty(task, query, live=ctx.args.live),
         )
         if ctx.out.for_people and not query.columns and len(table.rows) > 1:
             _note_constants(ctx, table)
@@ -159,7 +166,7 @@ def _show_groups(ctx: Context, form: str, task: Task, table: Table, query: Resul
         [shown(column, sheet.rows, task.id) for column in result_groups.telling(groups, sheet)],
         keep={column.name for column in keys},
         key=lambda group: ",".join(cell(column.of(group)) for column in keys),
-        empty=_empty(task, query),
+        empty=_empty(task, query, live=ctx.args.live),
     )
     if ctx.out.for_people and sheet.rows:
         for note in _group_notes(groups):
@@ -178,9 +185,11 @@ def _group_notes(groups: Groups) -> Iterator[str]:
         yield f"No mean, because these are not numbers: {names}"
 
 
-def _empty(task: Task, query: ResultQuery) -> str:
+def _empty(task: Task, query: ResultQuery, *, live: bool) -> str:
     if query.where:
         return "No row met the condition."
+    if live:
+        return f"No job of task {task.id} ({task.name}) is done or running."
     return f"No job of task {task.id} ({task.name}) is done yet, so there are no results."
 
 
@@ -193,10 +202,11 @@ def _varying(table: Table, chosen: Table) -> list[Column]:
         )
         if results.varies(table, column)
     ]
-    noted = any(row.note for row in chosen.rows)
     named = [] if table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) else [results.CONFIG]
     revised = [column for column in table.columns if column == results.REVISION]
-    return [results.JOB, *named, *columns, *revised, *([results.NOTE] if noted else [])]
+    live = [column for column in results.LIVE if column in table.columns]
+    last = [results.NOTE] if any(row.note for row in chosen.rows) else []
+    return [results.JOB, *live, *named, *columns, *revised, *last]
 
 
 def _note_constants(ctx: Context, table: Table) -> None:
@@ -236,8 +246,11 @@ def _note_missing(ctx: Context, sources: Sources, table: Table) -> None:
         ctx.out.note(
             f"{human.count(noted, 'row has', 'rows have')} a note: inputs changed, or a file could not be read."
         )
-    if len(table.rows) < task.active_jobs:
-        ctx.out.note(f"{len(table.rows):,} of {human.count(task.active_jobs, 'job')} have results")
+    running = len(sources.running or ())
+    done = len(table.rows) - running
+    if done < task.active_jobs:
+        more = f", {running:,} more {'is' if running == 1 else 'are'} running" if running else ""
+        ctx.out.note(f"{done:,} of {human.count(task.active_jobs, 'job')} have results{more}")
 
 
 def _note_origin(ctx: Context, task: Task) -> None:

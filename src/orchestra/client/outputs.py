@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import pandas
 
 
-def sheet(session: Session, task: int, query: ResultQuery) -> Sheet[Any]:
+def sheet(session: Session, task: int, query: ResultQuery, *, live: bool = False) -> Sheet[Any]:
     """Return a task's results; the files are read without holding the connection."""
     from orchestra.files.results import read
     from orchestra.interface.results import FindResults
 
-    sources = session(FindResults(str(task)))
+    sources = session(FindResults(str(task), bool(live)))
     goal = parse_goal(sources.task.goal) if sources.task.goal else None
     with with_hint():
         table = result_query.matching(read(sources), query)
@@ -31,7 +31,9 @@ def sheet(session: Session, task: int, query: ResultQuery) -> Sheet[Any]:
         return result_query.rows(table, query, goal)[0].sheet
 
 
-def frame(session: Session, task: int, query: ResultQuery) -> pandas.DataFrame:
+def frame(
+    session: Session, task: int, query: ResultQuery, *, live: bool = False
+) -> pandas.DataFrame:
     """Return a task's results as a data frame.
 
     Raises:
@@ -44,7 +46,7 @@ def frame(session: Session, task: int, query: ResultQuery) -> pandas.DataFrame:
             "frame() needs pandas, which is not installed; results() returns the same as dictionaries.",
             hint="pip install 'orchestra-hpc[notebook]'",
         ) from None
-    found = sheet(session, task, query)
+    found = sheet(session, task, query, live=live)
     names = [column.name for column in found.columns]
     return pandas.DataFrame.from_records(list(found.records()), columns=names)
 

@@ -180,6 +180,7 @@ class Task:
         best: int | None = None,
         direction: str | None = None,
         columns: Sequence[str] | None = None,
+        live: bool = False,
     ) -> list[dict[str, Any]]:
         """Return a row for each done job: its config's values, its metrics, its usage (docs/results.md).
 
@@ -192,6 +193,8 @@ class Task:
                 `sort`. Groups are compared by the mean.
             direction: "min" or "max", which values of the metric or of `sort` are best.
             columns: only these columns, in this order; with `group_by`, only these metrics.
+            live: include running jobs, with what they have written so far; rows have a "state", and the "age" of the
+                file in seconds.
 
         Raises:
             BadInput: there is no such column, or the condition is not one.
@@ -205,7 +208,7 @@ class Task:
             direction=direction,
             columns=columns,
         )
-        return list(outputs.sheet(self._session, self.id, query).records())
+        return list(outputs.sheet(self._session, self.id, query, live=live).records())
 
     def best(
         self, *, where: str | None = None, direction: str | None = None
@@ -228,6 +231,7 @@ class Task:
         best: int | None = None,
         direction: str | None = None,
         columns: Sequence[str] | None = None,
+        live: bool = False,
     ) -> pandas.DataFrame:
         """Return `results` as a pandas data frame.
 
@@ -243,7 +247,7 @@ class Task:
             direction=direction,
             columns=columns,
         )
-        return outputs.frame(self._session, self.id, query)
+        return outputs.frame(self._session, self.id, query, live=live)
 
     def report(self, file: str | Path | None = None) -> str:
         """Return a page about the task as HTML, and write it to a file if one is named.

@@ -123,10 +123,12 @@ def sheet(groups: Groups) -> Sheet[Group]:
     """
     columns: dict[str, SheetColumn[Group]] = {}
 
-    def add(name: str, of: Callable[[Group], Any], **kind: bool) -> None:
+    def add(
+        name: str, of: Callable[[Group], Any], *, is_number: bool = False, is_job: bool = False
+    ) -> None:
         while name in columns:  # a value may have any name, also "n"
             name = f"group.{name}"
-        columns[name] = SheetColumn(name, of, **kind)
+        columns[name] = SheetColumn(name, of, is_number, is_job)
 
     for column in groups.by:
         add(column.name, partial(_common, column), is_job=column == JOB)

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestra.domain import sheets
 from orchestra.domain.errors import BadInput
+from orchestra.domain.human import about
 from orchestra.domain.sheets import Sheet, SheetColumn
 from orchestra.domain.usage import MEASURES, NOT_MEASURED, Usage
 
@@ -33,7 +34,8 @@ class ColumnSource(StrEnum):
 class Row:
     """The result of one job: the values of its config, its metrics, and the usage of its attempt.
 
-    `config` is the path below the config data set's root. `note` says what could not be read, if anything.
+    `config` is the path below the config data set's root. `note` says what could not be read, if anything. Of a job
+    that still runs, `age` is that of its metrics in seconds.
     """
 
     job: int
@@ -46,6 +48,8 @@ class Row:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
     revision: int = 1
+    state: str = "done"
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,9 @@ class Column:
     @property
     def on_sheet(self) -> SheetColumn[Row]:
         """The same as a column of what is printed or written."""
-        is_number = self.part is ColumnSource.USAGE or self.key == "seconds"
-        return SheetColumn(self.name, self.of, is_number, is_job=self == JOB)
+        is_number = self.part is ColumnSource.USAGE or self.key == "seconds" or self == AGE
+        words = about if self == AGE else None
+        return SheetColumn(self.name, self.of, is_number, is_job=self == JOB, words=words)
 
     def of(self, row: Row) -> Any:
         """The row's value in this column, or None."""
@@ -81,6 +86,10 @@ class Column:
 JOB = Column("job", ColumnSource.FIXED, "job")
 CONFIG = Column("config", ColumnSource.FIXED, "config")
 NOTE = Column("note", ColumnSource.FIXED, "note")
+STATE = Column("state", ColumnSource.FIXED, "state")
+AGE = Column("age", ColumnSource.FIXED, "age")
+LIVE = (STATE, AGE)
+"""Columns of results that include running jobs."""
 RUN = (
     *(Column(f"run.{key}", ColumnSource.RUN, key) for key in ("attempt", "node", "seconds")),
     *(Column(f"run.{measure.result}", ColumnSource.USAGE, measure.name) for measure in MEASURES),
@@ -139,15 +148,16 @@ class Table:
         return Sheet(self.rows, tuple(column.on_sheet for column in self.columns))
 
 
-def table_of(rows: Sequence[Row]) -> Table:
-    """Make a table of rows. Columns: job, config values, metrics, usage, config, note."""
+def table_of(rows: Sequence[Row], *, live: bool = False) -> Table:
+    """Make a table of rows. Columns: job, with `live` state and age, config values, metrics, usage, config, note."""
     values = _keys(row.values for row in rows)
     metrics = _keys(row.metrics for row in rows)
     same = {key for key in values if key in metrics and _agree(rows, key)}
     apart = {key for key in values if key in metrics} - same
     run = (*RUN, REVISION) if len({row.revision for row in rows}) > 1 else RUN
-    taken = {column.name for column in (JOB, CONFIG, NOTE, *run)}
-    columns = [JOB]
+    first = (JOB, *LIVE) if live else (JOB,)
+    taken = {column.name for column in (*first, CONFIG, NOTE, *run)}
+    columns = [*first]
     for key in values:
         part = ColumnSource.BOTH if key in same else ColumnSource.CONFIG
         columns.append(_named(key, part, taken, qualified=key in apart))

@@ -18,13 +18,14 @@ class SheetColumn(Generic[R]):
     """A column: its name, and the value of a row in it, or None.
 
     `is_number` gives a column without any value a type in Parquet. `is_job` is one of jobs' numbers, which people read
-    as addresses.
+    as addresses, and `words` is how people read other values.
     """
 
     name: str
     of: Callable[[R], Any]
     is_number: bool = False
     is_job: bool = False
+    words: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

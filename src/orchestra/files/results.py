@@ -18,7 +18,8 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.results import Row, Table
-from orchestra.files import document_files, fs_health
+from orchestra.files import document_files, fs_health, live_results
+from orchestra.files.live_results import SoFar
 from orchestra.files.thread_map import Progress, thread_map
 
 
@@ -34,7 +35,35 @@ def read(
     rows = thread_map(
         sources.jobs, lambda job: _row(sources, job), progress=progress, patience=patience
     )
-    return domain.table_of(rows)
+    if sources.running is None:
+        return domain.table_of(rows)
+    every = sorted([*rows, *_running(sources, patience)], key=lambda row: row.job)
+    return domain.table_of(every, live=True)
+
+
+def _running(sources: Sources, patience: float | None) -> list[Row]:
+    """Read the rows of running jobs; a volume that does not answer costs `patience` (10 s), and only what is on it."""
+    if not sources.running:
+        return []
+    patience = fs_health.PATIENCE if patience is None else patience
+    try:
+        fs_health.check(sources.task.folder, sources.config_root, patience=patience)
+        return thread_map(
+            sources.running, lambda job: _running_row(sources, job), patience=patience
+        )
+    except VolumeError as error:
+        unread = SoFar(note=str(error).rstrip("."))
+        return [
+            _made(job, unread, _config(sources, job) if job.config is not None else ({}, None))
+            for job in sources.running
+        ]
+
+
+def _running_row(sources: Sources, job: Result) -> Row:
+    task = sources.task
+    folder = JobPaths.folder(task.folder, job.index, job.folder_number)
+    so_far = live_results.read(task.folder, folder, task.metrics_file)
+    return _made(job, so_far, _config(sources, job))
 
 
 def _check_folder(sources: Sources, patience: float | None) -> None:
@@ -51,8 +80,12 @@ def _check_folder(sources: Sources, patience: float | None) -> None:
 
 
 def _row(sources: Sources, job: Result) -> Row:
-    metrics, of_metrics = _metrics(sources, job)
-    values, of_config = _config(sources, job)
+    found, note = _metrics(sources, job)
+    return _made(job, SoFar(found, note=note), _config(sources, job))
+
+
+def _made(job: Result, found: SoFar, config: tuple[Mapping[str, Any], str | None]) -> Row:
+    values, of_config = config
     return Row(
         job=job.index,
         config=job.path or "",
@@ -62,8 +95,10 @@ def _row(sources: Sources, job: Result) -> Row:
         seconds=job.seconds,
         usage=job.usage,
         values=values,
-        metrics=metrics,
-        note="; ".join(filter(None, (job.inputs_note, of_metrics, of_config))) or None,
+        metrics=found.values,
+        note="; ".join(filter(None, (job.inputs_note, found.note, of_config))) or None,
+        state=job.state.value,
+        age=found.age,
     )
 
 

@@ -12,10 +12,11 @@ from orchestra.interface.operation import Question
 class FindResults(Question[Sources]):
     """What the database knows about the results of a task, named by number or name; `files/results.py` reads the rest.
 
-    The task may still be running.
+    The task may still be running. With `live`, running jobs are included.
 
     Raises:
         BadInput, NotFound: there is no such task.
     """
 
     word: str
+    live: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.states import JobStatus
 from orchestra.domain.usage import Usage
 
 
@@ -15,7 +16,8 @@ class Result:
 
     `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
     `metrics` and `config` are the texts of its metrics and its config, None if the database does not have them. If the
-    config is an output, `config` is the text of the older job's metrics, in a file named `config_name`.
+    config is an output, `config` is the text of the older job's metrics, in a file named `config_name`. Of a job that
+    still runs, `seconds` are those since its start.
     """
 
     index: int
@@ -31,6 +33,7 @@ class Result:
     config: str | None = None
     config_name: str | None = None
     revision: int = 1
+    state: JobStatus = JobStatus.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ class RunPlace:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The results of a task: one entry per done job, in job order.
+    """The results of a task: one entry per done job, in job order, and if asked for, the jobs that run at the moment.
 
-    `former_roots` are the roots of the configs in earlier revisions of the task, and whether they are folders.
+    A job that runs again is in `running` alone. `former_roots` are the roots of the configs in earlier revisions of the
+    task, and whether they are folders.
     """
 
     task: Task
@@ -54,6 +58,7 @@ class Sources:
     config_is_folder: bool
     jobs: tuple[Result, ...]
     former_roots: Mapping[int, tuple[str, bool]] = field(default_factory=dict)
+    running: tuple[Result, ...] | None = None
 
     def config_path(self, job: Result) -> str:
         """The path of a job's config; a folder if the task uses an older task's outputs."""

@@ -9,4 +9,4 @@ from orchestra.services.tasks import results
 
 
 def find_results(scope: Scope, asked: ask.FindResults) -> Sources:
-    return results.look_up(scope.conn, asked.word)
+    return results.look_up(scope.conn, asked.word, live=asked.live)

@@ -13,7 +13,7 @@ import psycopg
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
 from orchestra.domain.states import Cause, JobState, JobStatus
-from orchestra.domain.usage import Usage
+from orchestra.domain.usage import NOT_MEASURED, Usage
 from orchestra.store.driver.columns import Ints
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -205,6 +205,14 @@ def results(conn: psycopg.Connection, task: int, jobs: int) -> list[Result]:
         params = {"task": task, "first": first, "next": first + PAGE}
         found += _results(conn, SQL.of_page, params)
     return found
+
+
+def running(conn: psycopg.Connection, task: int) -> list[Result]:
+    """Return the attempts of a task that run, in job order."""
+    return [
+        Result(usage=NOT_MEASURED, **{**row, "state": JobStatus(row["state"])})
+        for row in fetch(conn, SQL.select_running, {"task": task})
+    ]
 
 
 def some_results(

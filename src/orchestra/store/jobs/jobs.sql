@@ -194,6 +194,22 @@ left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j
 left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
 left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
 
+-- name: select_running
+-- The running attempts of a task, like results. Running jobs are in job_claimed.
+select
+    j.ordinal as index, a.number as attempt, a.revision, a.folder_number,
+    n.name as node, extract(epoch from now() - a.started_at)::float8 as seconds, f.path, f.sha256,
+    t.text as config, t.name as config_name,
+    job_figure(j.state, j.is_test, j.kill_requested, true)::text as state
+from job j
+join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+left join node n on n.id = a.node_id
+left join revision r on r.task_id = j.task_id and r.number = a.revision
+left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j.ordinal
+left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
+where j.task_id = %(task)s and j.keeper_id is not null and j.state = 'running'
+order by j.ordinal
+
 -- name: of_page
 -- Ranges of primary keys.
 where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.done_attempt is not null
