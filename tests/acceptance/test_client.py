@@ -138,7 +138,7 @@ def test_ones_own_names_may_be_short(sets: orchestra.Client) -> None:
 
 
 def test_from_configs_to_results(
-    sets: orchestra.Client, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+    sets: orchestra.Client, cluster: Cluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     task = make(sets)
     assert (task.id, task.state, task.counts.total) == (0, TaskState.REGISTERED, 4)
@@ -163,6 +163,9 @@ def test_from_configs_to_results(
     rows = task.results(sort="-n", columns=["n", "twice"])
     assert rows == [{"n": n, "twice": n} for n in (3, 1, 0)]
     assert task.results(best=1)[0]["job"] == 0
+    page = task.report(tmp_path / "r.html")
+    assert page == (tmp_path / "r.html").read_text()
+    assert "The jobs with the lowest loss" in page
     frame = task.frame()
     assert list(frame.loc[:, "twice"]) == [0, 1, 3]
     assert {"job", "n", "loss", "run.seconds", "note"} <= set(frame.columns)

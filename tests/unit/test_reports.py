@@ -94,7 +94,9 @@ def report(of: Task, **changes: Any) -> Report:
         "cpu_is_exact": True,
     }  # fmt: skip
     sources = Sources(of, "/data/grid", True, ())
-    return Report(TaskReport(**values | changes), sources, (RunPlace("gauss", None, 12),), "0.2.0")
+    return Report(
+        TaskReport(**values | changes), sources, (RunPlace("gauss", "0.1.9", None, 12),), "0.2.0"
+    )
 
 
 def results(jobs: int = 9, name: str = "lr", word: str = "adam") -> Table:
@@ -127,7 +129,7 @@ def test_it_says_what_was_run_what_happened_and_what_came_of_it() -> None:
         "the lowest accuracy", "The jobs with the lowest accuracy", "3 jobs: exit status 3",
         "job 3/7, node gauss, config h16.json", "two: no such file", "registered by ana from gauss",
         "run -d %DATA -c %IN -o %OUT", "user.ana.grid", "/data/digits.npz", "/venv/bin/python",
-        "1a2b3c4d5e6f, with changes that are not committed", "KEY (their values are not shown)", "12 attempts",
+        "1a2b3c4d5e6f, with changes that are not committed", "KEY (their values are not shown)", "12 attempts", "0.1.9",
         "11 jobs, best accuracy first", "Written by Orchestra 0.2.0", "maestro task report 3",
     ):  # fmt: skip
         assert words in found.text, words

@@ -13,6 +13,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import report_file
 from orchestra.domain.notifications import Notification
 from orchestra.domain.stored_results import table
@@ -50,20 +51,21 @@ def write(conn: psycopg.Connection, notifications: Sequence[Notification]) -> li
     left = AT_MOST
     found: list[Report | None] = []
     for notification in notifications:
-        report = _write(conn, notification)
-        if report and report.attachment:
+        task = reports.wanted(conn, notification)
+        if task is None:
+            found.append(None)
+            continue
+        # Writing one takes a second or two, so none is written to be thrown away.
+        report = _write(conn, task) if left >= 0 else Report(task.id, None)
+        if report.attachment:
             left -= len(report.attachment.content)
-            if left < 0:
-                size = human.size(AT_MOST)
-                report = report.without(f"because the mail would have more than {size}")
+        if left < 0:
+            report = report.without(f"because the mail would have more than {human.size(AT_MOST)}")
         found.append(report)
     return found
 
 
-def _write(conn: psycopg.Connection, notification: Notification) -> Report | None:
-    task = reports.wanted(conn, notification)
-    if task is None:
-        return None
+def _write(conn: psycopg.Connection, task: Task) -> Report:
     try:
         facts = reports.facts(conn, str(task.id))
         html = written.html(facts, table(facts.results))

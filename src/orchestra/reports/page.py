@@ -240,21 +240,20 @@ def _places(report: Report) -> Iterator[Markup]:
     places = report.places
     if not places:
         return
-    with_image = any(place.image_digest for place in places)
-    names = ["node", *(["image digest"] if with_image else []), "attempts"]
-    kinds = ["", *(["fold"] if with_image else []), "number"]
-    rows = [
+    names, kinds = ["node", "Orchestra", "attempts"], ["", "", "number"]
+    if with_image := any(place.image_digest for place in places):
+        names.append("image digest")
+        kinds.append("fold")
+    rows: list[list[Content]] = [
         [
             place.node or "a deleted node",
-            *([code(place.image_digest or "")] if with_image else []),
+            place.version,
             human.number(place.attempts),
+            *([code(place.image_digest or "")] if with_image else []),
         ]
         for place in places[:PLACES]
     ]
-    left_out = (
-        f", {human.count(len(places) - PLACES, 'more row')} left out"
-        if len(places) > PLACES
-        else ""
-    )
+    more = len(places) - PLACES
+    left_out = f", {human.count(more, 'more row')} left out" if more > 0 else ""
     counted = human.count(sum(place.attempts for place in places), "attempt")
     yield table(f"{counted}{left_out}", names, rows, kinds)

@@ -100,7 +100,7 @@ svg text{{font-family:system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--i
 .ring{{fill:none;stroke:var(--ink);stroke-width:1.5}}
 .bar{{fill:none;stroke-width:1.1}}.column{{fill:var(--s1)}}
 .frame{{fill:none;stroke:#000;stroke-width:1.6}}.outer{{stroke:#fff;stroke-width:4}}
-.jobs-done{{fill:var(--good)}}.jobs-bad{{fill:var(--bad)}}.jobs-live{{fill:var(--s1)}}.jobs-left{{fill:var(--line)}}
+.jobs-done{{fill:var(--good)}}.jobs-bad{{fill:var(--bad);opacity:.6}}.jobs-live{{fill:var(--s1)}}.jobs-left{{fill:var(--line)}}
 {_SERIES}
 @media print{{body{{max-width:none;padding:0;font-size:10.5pt}}h2,h3{{break-after:avoid}}
 figure,tr,pre{{break-inside:avoid}}.charts{{grid-template-columns:1fr 1fr}}.wide{{overflow:visible}}

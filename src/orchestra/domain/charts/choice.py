@@ -17,6 +17,8 @@ from orchestra.domain.wording import Field, words
 PANELS = 12
 _SPARSE = 0.5
 """A heat map is drawn by itself only if at least this share of its cells has a job."""
+_REPEATED = 1.5
+"""Averages are drawn by themselves only if at least so many jobs agree on average."""
 _REPEATS = frozenset(
     {"seed", "seeds", "rng", "fold", "repeat", "replicate", "replica", "repetition"}
 )
@@ -59,9 +61,10 @@ class _Varied:
     repeats: tuple[Column, ...]
 
     @property
-    def averages(self) -> bool:
-        """Whether there are repetitions to average over."""
-        return bool(self.repeats) and len(build.grouped(self.rows, self.values)) < len(self.rows)
+    def jobs_a_group(self) -> float:
+        """How many jobs agree in all values but the repetitions, on average."""
+        groups = build.grouped(self.rows, self.values) if self.repeats else self.rows
+        return len(self.rows) / len(groups)
 
     def over(self) -> str:
         """Over what the means are: "over 5 jobs (seed)"."""
@@ -132,9 +135,10 @@ def _of_the_metric(varied: _Varied) -> Chart:
 
 def _by_what_varies(varied: _Varied, notes: list[str]) -> list[Chart]:
     charts: list[Chart] = []
-    if varied.averages and varied.values:
+    averages = varied.jobs_a_group >= _REPEATED
+    if averages and varied.values:
         charts += _seeds(varied)
-    if not varied.averages or len(varied.values) > 2 or not charts:
+    if not averages or len(varied.values) > 2 or not charts:
         charts += _jobs(varied, notes)
     if len(varied.values) == 2:
         chart = build.heat_map(varied.rows, *varied.values, varied.metric)
@@ -193,7 +197,7 @@ def _asked_for(varied: _Varied, kinds: Collection[Kind], notes: list[str]) -> It
 
 
 def _check_seeds(varied: _Varied) -> None:
-    if varied.averages:
+    if varied.jobs_a_group > 1:
         return
     if not varied.repeats:
         raise BadInput(

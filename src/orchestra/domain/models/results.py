@@ -38,9 +38,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RunPlace:
-    """Attempts that ran in one place: a node, None for a deleted one, and the digest of the image that it had."""
+    """Attempts that ran in one place: a node, the version of its keeper, and the digest of the image that it had.
+
+    Node and version are None if they were deleted.
+    """
 
     node: str | None
+    version: str | None
     image_digest: str | None
     attempts: int
 

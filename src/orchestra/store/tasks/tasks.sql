@@ -216,16 +216,17 @@ from (
 ) as first_ones
 
 -- name: places
--- Where the first ended attempts ran: a node, and the image that it had.
-select n.name as node, a.image_digest, count(*) as attempts
+-- Where the first ended attempts ran: a node, the version of its keeper, and the image that it had.
+select n.name as node, k.version, a.image_digest, count(*) as attempts
 from (
-    select node_id, image_digest from attempt
+    select node_id, keeper_id, image_digest from attempt
     where task_id = %(task)s and ended_at is not null
     order by ordinal limit %(limit)s
 ) as a
 left join node n on n.id = a.node_id
-group by n.name, a.image_digest
-order by attempts desc, n.name, a.image_digest
+left join keeper k on k.id = a.keeper_id
+group by n.name, k.version, a.image_digest
+order by attempts desc, n.name, k.version, a.image_digest
 
 -- name: doubts
 -- Results with a note about their inputs, up to a limit, and the first of them. Walks attempt_inputs_note.
