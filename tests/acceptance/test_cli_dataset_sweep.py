@@ -106,7 +106,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         (GRID, "-p nowhere/new", "does not exist, so new cannot be created in it"),
         (GRID, "", "-p/--path is missing"),
         (GRID, "-p new -n user.bob.grid", "user.bob.grid"),
-        (GRID, "-p new -n grid", "grid"),
+        (GRID, "-p new -n ana.grid", "ana.grid"),
         (GRID, "-p new -n user.ana.taken", 'a data set "user.ana.taken" already exists'),
     ],
 )
