@@ -93,6 +93,11 @@ def test_it_says_what_it_changed() -> None:
     assert not call.python
 
 
+def test_absolute_paths_are_those_of_the_image_in_a_container() -> None:
+    call = independent("python3 /opt/tool.py -w w.pt", HERE, kind, contained=True)
+    assert (call.command, call.program) == (f"python3 /opt/tool.py -w {W}", None)
+
+
 def test_a_script_is_called_as_its_arguments_are_named() -> None:
     assert script_call("/v/python3", data=False) == "/v/python3 %SCRIPT -c %IN -o %OUT"
     assert script_call(None, data=True) == "%SCRIPT -d %DATA -c %IN -o %OUT"

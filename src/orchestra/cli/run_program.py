@@ -80,7 +80,8 @@ def _typed_command(ctx: Context, configs: tuple[str, ...]) -> Program:
     if not ctx.args.image and program_call.uses_python(typed):
         python = interpreters.active(os.environ)
     here = local_machine.full_path(".")
-    call = program_call.independent(typed, here, kind, python=python)
+    contained = ctx.args.image is not None
+    call = program_call.independent(typed, here, kind, python=python, contained=contained)
     name = Path(call.program).stem if call.program else program_call.first_word(typed)
     return Program(
         call.command,
@@ -115,7 +116,7 @@ def origin(ctx: Context, program: Program, script: Manifest | None) -> Origin | 
 
     if program.path is None or script is None:
         return None
-    found = commit(program.path, os.environ)
+    found = commit(os.path.realpath(program.path), os.environ)
     if found.note:
         ctx.out.note(f"note: {found.note}")
     (entry,) = script.entries

@@ -85,7 +85,12 @@ def quoted(path: str) -> str:
 
 
 def independent(
-    command: str, here: str, kind: Callable[[str], Kind], *, python: str | None = None
+    command: str,
+    here: str,
+    kind: Callable[[str], Kind],
+    *,
+    python: str | None = None,
+    contained: bool = False,
 ) -> Call:
     """Make the relative paths of a command absolute, and find the script that it runs.
 
@@ -93,8 +98,9 @@ def independent(
         here: the folder in which it was typed.
         kind: says what an absolute path names.
         python: the path of the interpreter that a bare `python` or `python3` means; None leaves it.
+        contained: absolute paths are those of a container image.
     """
-    reader = _Reader(here, kind, python)
+    reader = _Reader(here, kind, python, contained)
     tokens = list(_tokens(command))
     if not tokens and command.strip():
         return Call(command)  # quotes that are not closed, or a here-document
@@ -163,6 +169,7 @@ class _Reader:
     here: str
     kind: Callable[[str], Kind]
     python: str | None
+    contained: bool
     changes: list[Change] = field(default_factory=list)
     program: str | None = None
     python_used: bool = False
@@ -261,7 +268,7 @@ class _Reader:
             return text
         if self.folder is not None or path.startswith("/"):
             full = _absolute(self.folder or self.here, path)
-            return self._script(full, runs=False) or text
+            return text if self.contained else self._script(full, runs=False) or text
         full = _absolute(self.here, path)
         kind = self.kind(full)
         if kind is Kind.NOTHING or (kind is Kind.FOLDER and "/" not in path):
