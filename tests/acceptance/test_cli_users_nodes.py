@@ -110,6 +110,28 @@ def test_mistakes_with_nodes(maestro: Maestro) -> None:
     assert maestro("node", "list", "-q").out == "a\n"
 
 
+def test_many_nodes_at_once(maestro: Maestro, conn: psycopg.Connection) -> None:
+    made = maestro("node", "create", "-n", "gpu[08-10]", "-eg", "2")
+    assert made.out == "3 nodes gpu[08-10]: 0 CPU slots and 2 GPU slots each\n"
+    assert "on each machine: maestro pilot run -n NODE" in made.err
+    assert '"gpu08" already exists' in maestro.refused("node", "create", "-n", "gpu[07-08]")
+    assert maestro("node", "create", "-n", "a,b", "-ec", "1", "-q").out == "a\nb\n"
+    maestro.line("node set -n gpu[08,10] -ec 4 -mc 4")
+    many = maestro("node", "list", "-o", "json").json
+    assert [(node["name"], node["cpu"]["enabled"]) for node in many] == [
+        ("a", 1), ("b", 1), ("gpu08", 4), ("gpu09", 0), ("gpu10", 4),
+    ]  # fmt: skip
+    World(conn).pilot("gpu09")
+    drained = maestro("node", "drain", "-n", "gpu[08-09]")
+    assert drained.out == "2 nodes gpu[08-09] take no new jobs\n"
+    assert "maestro node resume -n 'gpu[08-09]'" in drained.err
+    assert "2 of 3 nodes gpu[08-10] take jobs" in maestro.line("node resume -n gpu[08-10]").out
+    assert "1 of 3 nodes gpu[08-10] takes no" in maestro.line("node stop -n gpu[08-10]").out
+    assert 'no node "gpu11"' in maestro.refused("node", "delete", "-n", "gpu[10-11]")
+    assert maestro.line("node delete -n gpu[08,10],a").out == "3 nodes gpu[08,10],a deleted\n"
+    assert maestro("node", "list", "-q").out == "b\ngpu09\n"
+
+
 def test_drain_shows_who_and_why_until_resume(maestro: Maestro, conn: psycopg.Connection) -> None:
     World(conn).pilot("gauss")
     maestro("node", "drain", "-n", "gauss", "--reason", "new disk")

@@ -36,6 +36,14 @@ from orchestra.interface.node_changes import (
     SetNode,
     StopNode,
 )
+from orchestra.interface.node_groups import (
+    CreateNodes,
+    DeleteNodes,
+    DrainNodes,
+    ResumeNodes,
+    SetNodes,
+    StopNodes,
+)
 from orchestra.interface.operation import Request
 from orchestra.interface.runs import CreateRun
 from orchestra.interface.task_changes import (
@@ -59,6 +67,7 @@ from support.world import World
 
 OWNER, OTHER, ADMIN = "ana", "bob", "root"
 CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
+BOTH = ("gauss", "drained")
 FILES = Manifest("/data/grid", True, (ManifestEntry("a.json", 1, 0, bytes(32)),))
 MORE_FILES = Manifest(
     "/data/grid", True, (*FILES.entries, ManifestEntry("b.json", 1, 0, bytes(32)))
@@ -175,6 +184,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "node.at_stake": (owned(lambda _: AttemptsAtStake("gauss", force=True)),),
     "node.lose": (owned(lambda _: LoseNode("gauss", force=True)),),
     "node.delete": (owned(lambda _: DeleteNode("drained")),),
+    "node.create_all": (anybody(lambda _: CreateNodes(("new", "newer"), CPU, GPU)),),
+    "node.set_all": (owned(lambda _: SetNodes(BOTH, SlotsWanted("CPU", 1), GPU)),),
+    "node.drain_all": (owned(lambda _: DrainNodes(BOTH)),),
+    "node.resume_all": (owned(lambda _: ResumeNodes(BOTH)),),
+    "node.stop_all": (owned(lambda _: StopNodes(BOTH)),),
+    "node.delete_all": (owned(lambda _: DeleteNodes(("drained",))),),
     "mail.show": (owned(lambda it: ShowMail(it.mail)),),
     "mail.retry": (
         owned(lambda it: RetryMails((it.mail,))),

@@ -1,0 +1,41 @@
+"""A node as JSON, and its state in one word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestra.cli.output import Record
+    from orchestra.domain.models.nodes import Node
+
+
+def state_of(node: Node) -> str:
+    """Return the state of a node in one word."""
+    if node.online:
+        return "drained" if node.drained_at else "online"
+    return "offline"
+
+
+def node_record(node: Node) -> Record:
+    return {
+        "name": node.name,
+        "owner": node.owner,
+        "state": state_of(node),
+        "online": node.online,
+        "cpu": {"in_use": node.cpu_in_use, "enabled": node.cpu.enabled, "max": node.cpu.maximum},
+        "gpu": {"in_use": node.gpu_in_use, "enabled": node.gpu.enabled, "max": node.gpu.maximum},
+        "drained_at": node.drained_at,
+        "drained_by": node.drained_by,
+        "drain_reason": node.drain_reason,
+        "seen_at": node.seen_at,
+        "host": node.host,
+        "version": node.version,
+        "runtimes": [_runtime_record(runtime) for runtime in node.runtimes],
+        "message": node.message,
+        "created_at": node.created_at,
+    }
+
+
+def _runtime_record(runtime: str) -> Record:
+    name, _, version = runtime.partition(" ")
+    return {"name": name, "version": version or None}
