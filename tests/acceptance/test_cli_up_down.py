@@ -205,13 +205,18 @@ def test_pilot_run_needs_a_node(maestro: Maestro) -> None:
     error = maestro.refused("pilot", "run", "-n", "gauss")
     assert 'there is no node "gauss"' in error
     assert "maestro node create -n gauss" in error
-    assert "is not a node yet" in maestro.refused("pilot", "run")
+    assert "--create-node creates it with this machine's processors and GPUs" in error
+    missing = maestro.refused("pilot", "run")
+    assert "is not a node yet" in missing
+    assert "maestro pilot run --create-node" in missing
 
 
 def test_a_pilot_in_the_foreground_ends_with_ctrl_c(maestro: Maestro) -> None:
-    maestro.line("node create -n gauss -ec 1")
-    pilot = maestro.start("pilot", "run", "-n", "gauss", "-m")
+    pilot = maestro.start("pilot", "run", "-n", "gauss", "-m", "--create-node")
     maestro.wait_for("pilot", "list", shows="online")
+    (node,) = maestro("node", "list", "-o", "json").json
+    assert (node["name"], node["owner"]) == ("gauss", "ana")
+    assert node["cpu"] == {"in_use": 0, "enabled": cpu_count(), "max": cpu_count()}
     assert maestro.pilot()["prefers_to_conduct"] is True
     pilot.send_signal(signal.SIGINT)
     assert pilot.wait(timeout=30) == 0
@@ -220,8 +225,10 @@ def test_a_pilot_in_the_foreground_ends_with_ctrl_c(maestro: Maestro) -> None:
 
 def test_pilot_detach_and_stop(maestro: Maestro) -> None:
     maestro.line("node create -n gauss -ec 1")
-    said = maestro("pilot", "run", "-n", "gauss", "--detach")
+    said = maestro("pilot", "run", "-n", "gauss", "--create-node", "--detach")
     assert "the pilot of node gauss is online" in said.out
+    assert "created" not in said.err
+    assert maestro("node", "list", "-o", "json").json[0]["cpu"]["enabled"] == 1
     pid = maestro.pilot()["pid"]
     assert "is stopping" in maestro("pilot", "stop", "-n", "gauss").out
     wait_until(lambda: not lives(pid), 30)

@@ -32,6 +32,11 @@ def _node_argument(parser: Parser) -> None:
 def _run_arguments(parser: Parser) -> None:
     _node_argument(parser)
     parser.add_argument(
+        "--create-node",
+        action="store_true",
+        help="create the node if there is none, with as many slots as this machine has processors and GPUs",
+    )
+    parser.add_argument(
         *("-m", "--master"),
         action="store_true",
         help="prefer this pilot as the conductor, the scheduler for all tasks; without -m, any pilot can be",
@@ -59,7 +64,7 @@ def _run(ctx: Context) -> int:
     args = ctx.args
     with database(ctx) as conn:
         spec = PilotSpec(
-            node=pilots.node_or_this(ctx, conn, args.node),
+            node=pilots.node_to_serve(ctx, conn, args.node, create=args.create_node),
             prefers_to_conduct=args.master,
             serve_all=args.serve_all,
             draining=args.draining,
@@ -219,7 +224,8 @@ VERBS = (
         _run_arguments,
         description="Serve a node: run its jobs and watch them. Ctrl-C does not end jobs: while jobs run, a pilot in "
         "the background watches them and takes no new ones.",
-        example="maestro pilot run -n caloba21\nmaestro pilot run -n caloba21 -m --detach",
+        example="maestro pilot run -n caloba21\nmaestro pilot run -n caloba21 -m --detach\n"
+        "maestro pilot run --create-node",
     ),
     Verb(
         "list",

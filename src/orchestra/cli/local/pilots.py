@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
+from orchestra.cli.local import machine
+from orchestra.cli.local.connection import caller
+from orchestra.domain import human
+from orchestra.domain.errors import AlreadyExists, DatabaseUnavailable, NotFound, OrchestraError
+from orchestra.domain.models.nodes import SlotsWanted
+from orchestra.domain.wording import words
 from orchestra.files import local_machine
 from orchestra.services.database import admin
 from orchestra.services.nodes import nodes
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.config import Settings
-    from orchestra.domain.models.nodes import Pilot
+    from orchestra.domain.caller import Caller
+    from orchestra.domain.models.nodes import Node, Pilot
 
 PAUSE = 0.1
 ONLINE_WITHIN = 30.0
@@ -119,9 +126,63 @@ def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> st
         return candidate
     raise NotFound(
         f'this machine, "{node_name(ctx.settings)}", is not a node yet.',
-        hint="maestro up makes it one, or choose another with -n.\n"
+        hint="maestro up or maestro pilot run --create-node makes it one, or choose another with -n.\n"
         f"maestro node create -n {node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
     )
+
+
+def node_to_serve(ctx: Context, conn: psycopg.Connection, name: str | None, *, create: bool) -> str:
+    """Return the name of the node that a pilot here serves: the given one, or this machine's.
+
+    Args:
+        create: create the node with the slots of this machine, if there is none.
+
+    Raises:
+        NotFound: there is no such node; says how to have it created.
+    """
+    wanted = name or this_node(ctx, conn)
+    if create and nodes.find(conn, wanted) is None:
+        gpus = machine.gpu_names()
+        with suppress(AlreadyExists):  # created a moment before
+            node = create_node(conn, caller(ctx, conn), wanted, gpus)
+            ctx.out.note(f"created node {node.name}: {slots_in_words(node, gpus)}")
+    try:
+        return node_or_this(ctx, conn, name)
+    except NotFound as error:
+        if name is None or error.remedy is None:
+            raise
+        also = words(
+            error.remedy, "\n--create-node creates it with this machine's processors and GPUs."
+        )
+        raise NotFound(error.message, hint=also, **error.params) from None
+
+
+def create_node(
+    conn: psycopg.Connection,
+    me: Caller,
+    name: str,
+    gpu_names: Sequence[str],
+    *,
+    cpus: int | None = None,
+    gpus: int | None = None,
+) -> Node:
+    """Create the node that this machine is, with as many slots as it has processors and GPUs by default.
+
+    Raises:
+        AlreadyExists: the name is taken.
+    """
+    cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
+    return nodes.create(
+        conn, me, name, cpu, SlotsWanted("GPU", len(gpu_names) if gpus is None else gpus)
+    )
+
+
+def slots_in_words(node: Node, gpu_names: Sequence[str]) -> str:
+    """Return text such as "8 CPU slots, 2 GPU slots (NVIDIA A100 x 2)"."""
+    gpus = human.count(node.gpu.enabled, "GPU slot")
+    if node.gpu.enabled and gpu_names:
+        gpus += f" ({machine.in_words(gpu_names)})"
+    return f"{human.count(node.cpu.enabled, 'CPU slot')}, {gpus}"
 
 
 def this_node(ctx: Context, conn: psycopg.Connection) -> str:

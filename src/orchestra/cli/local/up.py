@@ -174,9 +174,7 @@ def _this_node(
     names = machine.gpu_names()
     old = nodes.find(conn, name)
     if old is None:
-        cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
-        gpu = SlotsWanted("GPU", len(names) if gpus is None else gpus)
-        return nodes.create(conn, me, name, cpu, gpu), names
+        return pilots.create_node(conn, me, name, names, cpus=cpus, gpus=gpus), names
     if cpus is not None or gpus is not None:
         cpu = SlotsWanted("CPU", cpus, _new_maximum(cpus, old.cpu.maximum))
         gpu = SlotsWanted("GPU", gpus, _new_maximum(gpus, old.gpu.maximum))
@@ -190,14 +188,10 @@ def _new_maximum(wanted: int | None, maximum: int) -> int:
 
 
 def _node_in_words(node: Node, gpu_names: list[str]) -> str:
-    from orchestra.cli.local import machine
+    from orchestra.cli.local import pilots
 
-    gpus = human.count(node.gpu.enabled, "GPU slot")
-    if node.gpu.enabled and gpu_names:
-        gpus += f" ({machine.in_words(gpu_names)})"
     drained = "; drained, so it takes no jobs" if node.drained_at else ""
-    cpus = human.count(node.cpu.enabled, "CPU slot")
-    return f'this machine, "{node.name}": {cpus}, {gpus}{drained}'
+    return f'this machine, "{node.name}": {pilots.slots_in_words(node, gpu_names)}{drained}'
 
 
 def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
