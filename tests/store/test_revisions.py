@@ -11,6 +11,7 @@ from orchestra.domain.models.work import Outcome, Revision
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.services import work
 from orchestra.services.nodes import nodes
+from orchestra.services.tasks import selection, views
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.jobs import jobs
 from orchestra.store.tasks import live_tasks, revisions, task_mutations
@@ -160,6 +161,10 @@ def test_a_pilot_that_knows_no_revisions_is_offered_no_changed_task(
     assert [row[0] for row in world.conn.execute(OLD_CANDIDATES)] == [running]
     change(world, running, timeout=60)
     assert world.conn.execute(OLD_CANDIDATES).fetchall() == []
+    world.pilot()
+    world.conn.execute("update pilot set knows_revisions = false")
+    [reason] = views.waiting_reasons(world.conn, selection.find(world.conn, str(running)))
+    assert "pilots of an older version do not run it" in str(reason)
     world.pilot().end(*world.pilot().claim(cpu=9))
     world.conduct()
     assert world.state(running) is TaskState.DONE

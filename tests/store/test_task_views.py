@@ -255,6 +255,7 @@ def test_or_nobody_knows(task: Task) -> None:
 
 
 GOOD = NodeOffer("gauss", 8, online=True, account="ana")
+OLDER = replace(GOOD, runtimes=("podman 5",), knows_revisions=False)
 
 
 @pytest.mark.parametrize(
@@ -267,12 +268,13 @@ GOOD = NodeOffer("gauss", 8, online=True, account="ana")
         ([replace(GOOD, drained_at=NOW)], "is drained"),
         ([replace(GOOD, account="bob")], 'Unix account "ana"'),
         ([GOOD], "container runtime for the image ana/image"),
+        ([OLDER], "pilots of an older version do not run it"),
     ],
 )
 def test_the_step_that_leaves_no_node_is_the_reason(
     task: Task, nodes: list[NodeOffer], says: str
 ) -> None:
-    wanted = replace(task, image="ana/image", resources=Resources(cores=2))
+    wanted = replace(task, image="ana/image", resources=Resources(cores=2), revision=2)
     (reason,) = waiting.reasons(wanted, nodes, conductor=True)
     assert says in str(reason)
 

@@ -18,6 +18,7 @@ from orchestra.client import progress, waiting, words
 from orchestra.client.datasets import DataSets
 from orchestra.client.handover import pack
 from orchestra.client.session import Session
+from orchestra.client.settings import UNCHANGED, new_settings
 from orchestra.client.task import Task
 from orchestra.config import SETTINGS, load
 from orchestra.domain import errors
@@ -31,6 +32,7 @@ from orchestra.domain.errors import (
     TimedOut,
 )
 from orchestra.domain.models import tasks as models
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import JobStatus, PendingOperation, TaskState
 from support.tasks import a_task
@@ -403,3 +405,29 @@ def test_errors_come_back_whole_from_another_process() -> None:
     for kind in kinds:
         back = pickle.loads(pickle.dumps(kind("no.", hint="do.")))
         assert (type(back), str(back), back.hint) == (kind, "no.", "do.")
+
+
+def test_new_settings_say_what_stays_what_is_new_and_what_is_none() -> None:
+    def given(**settings: Any) -> NewSettings:
+        nullable = dict.fromkeys(
+            ("max_fails", "max_running", "timeout", "memory", "goal"), UNCHANGED
+        )
+        others = dict.fromkeys(("priority", "retries", "grace", "cores", "gpus"))
+        return new_settings(**{**others, **nullable, **settings})
+
+    assert given() == NewSettings()
+    assert given(timeout="2h", memory="4GB", max_fails="5%", max_running=3, goal="min:loss") == (
+        NewSettings(
+            timeout=7200.0,
+            memory_bytes=4 * 10**9,
+            max_fails=Limit(percent=5.0),
+            max_running=3,
+            goal="min:loss",
+        )
+    )
+    removed = given(timeout=None, memory=None, max_fails=None, max_running=None, goal=None)
+    nothing = NewSettings(timeout=0, memory_bytes=0, max_fails=Limit(), max_running=0, goal="")
+    assert removed == nothing
+    for wrong in ({"timeout": 0}, {"memory": 0}, {"cores": 0}, {"priority": "high"}):
+        with pytest.raises(BadInput):
+            given(**wrong)

@@ -183,6 +183,8 @@ def _notes(ask: Interface, done: Changed) -> Iterator[str]:
 def _started_with(task: Task) -> str:
     waiting = task.counts.registered + task.counts.assigned
     for_them = f"It counts for {human.count(waiting, 'job')} that {_has(waiting)} not started"
+    if not waiting:
+        for_them = "All jobs have started, so it counts when they are run again"
     running = task.counts.living
     if not running:
         return for_them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestra.domain import images
@@ -16,17 +16,19 @@ from orchestra.domain.wording import Action, Field, Sentence, words
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one job of a task needs from a node."""
+    """What one job of a task needs from a node. `revised`: its task was changed, which older pilots do not know."""
 
     queue: Queue
     slots: int
     account: str
     image: str | None = None
+    revised: bool = False
 
     @classmethod
     def of(cls, task: Task) -> Need:
         """What each job of a task needs."""
-        return cls.of_resources(task.queue, task.resources, task.account, task.image)
+        need = cls.of_resources(task.queue, task.resources, task.account, task.image)
+        return replace(need, revised=task.revision > 1)
 
     @classmethod
     def of_resources(
@@ -53,6 +55,7 @@ class NodeOffer:
         silent_for: seconds since the pilot's last heartbeat, None if it never had one.
         leaving: the pilot takes no new jobs.
         troubles: the problems that the pilot reports.
+        knows_revisions: the pilot runs tasks that were changed.
         keeps_for: the task for whose next job its free slots are reserved.
     """
 
@@ -70,6 +73,7 @@ class NodeOffer:
     leaving: bool = False
     troubles: tuple[Trouble, ...] = ()
     keeps_for: int | None = None
+    knows_revisions: bool = True
 
     @property
     def free(self) -> int:
@@ -91,6 +95,7 @@ def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
         and offer.drained_at is None
         and not offer.leaving
         and offer.serves(need.account, need.image)
+        and (offer.knows_revisions or not need.revised)
     ]
 
 
@@ -158,4 +163,12 @@ def _steps(need: Need) -> Iterator[_Step]:
     yield (
         lambda p: p.serves(need.account, need.image),
         lambda _: f"No node has a container runtime for the image {need.image}.",
+    )
+    yield (
+        lambda p: p.knows_revisions or not need.revised,
+        lambda _: words(
+            "The task was changed, and pilots of an older version do not run it. Start one of this version: ",
+            Action.RUN_PILOT,
+            ".",
+        ),
     )

@@ -124,6 +124,9 @@ def _mismatches(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
     ]
     if bare:
         yield f"It runs in a container, and {_names(bare)} has no container runtime for its image."
+    older = [offer for offer in available if need.revised and not offer.knows_revisions]
+    if older:
+        yield f"Its task was changed, and {_names(older)} runs an older version, which leaves such tasks alone."
 
 
 def _names(offers: Sequence[NodeOffer], *, first: bool = False) -> str:

@@ -297,6 +297,7 @@ select
     is_online(p) as online,
     n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
     coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
+    coalesce(p.knows_revisions, false) as knows_revisions,
     coalesce(p.leave, false) as leaving,
     p.message, current_troubles(p) as troubles,
     (

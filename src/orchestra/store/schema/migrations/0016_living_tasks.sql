@@ -81,6 +81,9 @@ select task_id, number, tag, version_id from superseded_input;
 create or replace function slots_of(t task) returns integer immutable parallel safe language sql
 return case when t.revision > 1 then 2147483647 else slots(t.queue, t.cores, t.gpus) end;
 
+-- knows_revisions: whether the agent does, so that people are told why a changed task waits. False of schema 15's.
+alter table pilot add column knows_revisions boolean not null default false;
+
 -- The same for a claim that had read its task just before the change: it begins again. An attempt that is adopted
 -- after the restore of an older database has no request.
 create function claim_without_revision() returns trigger language plpgsql as $$
