@@ -127,6 +127,20 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
     assert by_config.readlink() == Path("../job_configId_3")
     assert by_config.resolve() == Path(ended.folder).resolve() / ".attempts/job_configId_3/1"
 
+    failure = f"1\nto {ended.folder}/.attempts/job_configId_1/1\n"
+    title = "==> 1 x exit status 1: job 0/1, node gauss, config config.1.txt <==\n"
+    assert maestro.line("task logs 0").out == title + failure
+    assert maestro.line("task logs -t work -n 1").out == title + failure.partition("\n")[2]
+    title = "==> job 0/1, node gauss, config config.1.txt: exit status 1 <==\n"
+    assert maestro.line("job logs work --failed").out == title + failure
+    assert maestro.line("job logs 0/1 --failed").out == failure
+    assert "job 0/2 has no failed attempt" in maestro.refused("job", "logs", "0/2", "--failed")
+    assert "without -f" in maestro.refused("job", "logs", "0", "--failed", "-f")
+    shutil.rmtree(Path(ended.folder) / ".attempts" / "job_configId_1")
+    kept = maestro.line("task logs 0")
+    assert kept.out.endswith(f"<==\n{failure}")
+    assert "no longer exists; this is the log, from the database" in kept.err
+
     said = maestro.line("job logs 0/2")
     folder = Path(ended.folder) / ".attempts" / "job_configId_2" / "1"
     assert said.out == f"2\nto {folder}\n"

@@ -95,7 +95,7 @@ VERBS = (
         "print a job's log",
         later("orchestra.cli.job_logs:logs"),
         later("orchestra.cli.job_logs:logs_arguments"),
-        example="maestro job logs 0/17 -n 20\nmaestro job logs 0/17 -f",
+        example="maestro job logs 0/17 -n 20\nmaestro job logs 0/17 -f\nmaestro job logs 0 --failed",
         aliases=("log",),
     ),
     Verb(

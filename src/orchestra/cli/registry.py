@@ -141,7 +141,7 @@ def _unknown(words: list[str]) -> BadInput:
     return BadInput(f'there is no command "{typed}".', hint=f"{known} --help lists the commands.")
 
 
-# Commands of other programs.
+# Commands of other programs, and verbs of several nouns.
 _ELSEWHERE = {
     "submit": "run",
     "sbatch": "run",
@@ -151,6 +151,7 @@ _ELSEWHERE = {
     "cancel": "task kill",
     "rm": "task delete",
     "log": "job logs",
+    "logs": "job logs",
     "status": "task list",
     "start": "up",
     "stop": "down",
@@ -172,7 +173,7 @@ def _meant(words: list[str]) -> str | None:
 
 
 def _without_noun(typed: str) -> str | None:
-    """Return the first noun with that verb: `maestro logs 3/17` is `job logs`."""
+    """Return the first noun with that verb: `maestro results 3` is `task results`."""
     if find_word(typed):
         return None
     nouns = (word for word in WORDS if word.is_noun)

@@ -117,6 +117,14 @@ VERBS = (
         output=True,
     ),
     Verb(
+        "logs",
+        "print the end of a log for each kind of failure",
+        later("orchestra.cli.job_logs:task_logs"),
+        later("orchestra.cli.job_logs:task_logs_arguments"),
+        example="maestro task logs 0\nmaestro task logs 0 -n 100",
+        aliases=("log",),
+    ),
+    Verb(
         "results",
         "show the results of the jobs beside the values of their configs",
         later("orchestra.cli.task_results:show_results"),

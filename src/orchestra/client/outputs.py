@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain import result_query
-from orchestra.domain.errors import Refused
+from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.result_query import ResultQuery
 from orchestra.domain.sheets import Sheet
@@ -66,7 +66,9 @@ def report(session: Session, task: int, file: Path | None) -> str:
     return html
 
 
-def log(session: Session, address: str, attempt: int | None, lines: int | None) -> str:
+def log(
+    session: Session, address: str, attempt: int | None, lines: int | None, *, failed: bool
+) -> str:
     """Return a job's log; bytes that are not UTF-8 are escaped."""
     from orchestra.files import job_logs
     from orchestra.interface import following
@@ -74,7 +76,13 @@ def log(session: Session, address: str, attempt: int | None, lines: int | None) 
 
     wanted = None if lines is None else words.whole("lines", lines, least=1)
     with with_hint():
-        found = following.find_attempt(session(ShowJob(address)), attempt)
+        report = session(ShowJob(address))
+        if failed and attempt is not None:
+            raise BadInput("failed chooses the attempt itself, so no other can be given.")
+        failure = following.last_failed(report) if failed else None
+        if failed and failure is None:
+            raise NotFound(f"job {address} has no failed attempt.", kind="attempt")
+        found = failure or following.find_attempt(report, attempt)
         log = following.find(session, found)
     if log.file:
         with log.file as file:

@@ -148,15 +148,25 @@ class Task:
     def _address(self, number: int) -> str:
         return f"{self.id}/{words.whole('a job', number, least=0)}"
 
-    def logs(self, job: int | Job, *, attempt: int | None = None, lines: int | None = None) -> str:
+    def logs(
+        self,
+        job: int | Job,
+        *,
+        attempt: int | None = None,
+        lines: int | None = None,
+        failed: bool = False,
+    ) -> str:
         """Return the log of a job's latest attempt, or of another one; all of it, or the last `lines`.
+
+        With `failed`, that of its last failed attempt.
 
         On a machine that does not see the volume it is the end of the log, as stored in the database.
 
         Raises:
             NotFound: there is no such job or attempt, or it has no log.
         """
-        return outputs.log(self._session, self._address(_number(job)), attempt, lines)
+        address = self._address(_number(job))
+        return outputs.log(self._session, address, attempt, lines, failed=failed)
 
     def explain(self, job: int | Job) -> Explanation:
         """Explain why a job waits, where it runs, what happened to it: a headline and sentences.
@@ -492,9 +502,11 @@ class Job:
         """Return the job as it is now, with all its attempts and its config's path."""
         return self.task._report(self.number)
 
-    def logs(self, *, attempt: int | None = None, lines: int | None = None) -> str:
+    def logs(
+        self, *, attempt: int | None = None, lines: int | None = None, failed: bool = False
+    ) -> str:
         """Return its log, as `Task.logs`."""
-        return self.task.logs(self, attempt=attempt, lines=lines)
+        return self.task.logs(self, attempt=attempt, lines=lines, failed=failed)
 
     def explain(self) -> Explanation:
         """Explain it, as `Task.explain`."""

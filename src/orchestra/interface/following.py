@@ -11,7 +11,7 @@ from typing import BinaryIO
 from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import Attempt
-from orchestra.domain.states import JobState
+from orchestra.domain.states import Cause, JobState
 from orchestra.domain.wording import Action, words
 from orchestra.files import job_logs
 from orchestra.interface.answers.jobs import JobReport, LogChunk
@@ -21,6 +21,7 @@ from orchestra.interface.operation import Interface
 
 _POLL_FILE, _POLL_DATABASE = 0.2, 1.0
 _EXPLAIN_EVERY = 5.0
+_NOT_RUN = (Cause.RETURNED, Cause.INPUT, Cause.VOLUME)
 _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
 
 
@@ -53,6 +54,16 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
         job=report.job.index,
         attempt=number,
     )
+
+
+def last_failed(report: JobReport) -> Attempt | None:
+    """Return the latest attempt of a job that ran and failed, or whose end was not seen; None if there is none."""
+    for attempt in reversed(report.attempts):
+        over = attempt.ended_at is not None or attempt.lost_at is not None
+        succeeded = attempt.cause is Cause.EXIT and attempt.exit_status == 0
+        if over and not succeeded and attempt.cause not in _NOT_RUN:
+            return attempt
+    return None
 
 
 def read_kept(
