@@ -374,7 +374,9 @@ def test_mail_at_the_end_has_the_report_where_it_was_asked_for(
         body = message.get_body(("plain",))
         assert body
         assert f"maestro task report {task}" in body.get_content()
-        assert (all_mails(world)[-1].sent_how or "").endswith(f"but {told}")
+        sent = all_mails(world)[-1]
+        assert (sent.sent_how or "").endswith(f"but {told}")
+        assert world.interface()(ShowMail(sent.id)).report is None
 
 
 def test_check_for_due_mail_walks_an_index(world: World, office: SendingMailer) -> None:

@@ -198,6 +198,17 @@ def test_without_a_known_metric_only_usage_is_drawn() -> None:
     assert drawing.charts[0].caption == "median 4.5 min"
 
 
+def test_a_metric_whose_name_says_nothing_is_drawn_without_a_best_job() -> None:
+    rows = [Row(n, "", values={"lr": n}, metrics={"s": "x", "one": 1, "x": n}) for n in range(4)]
+    metric = choice.metric_of(table_of(rows), None)
+    assert metric is not None
+    assert (metric.name, metric.highest) == ("x", None)
+    (chart, *_) = choice.choose(table_of(rows), metric).charts
+    assert isinstance(chart, Points)
+    assert (chart.title, chart.caption, chart.best) == ("x against lr", "", None)
+    assert choice.metric_of(table_of(rows[:1]), None) is None
+
+
 def test_texts_are_categories_and_too_many_are_left_out() -> None:
     of = table([{"lr": 1.0, "kind": "ab"[n % 2], "id": f"x{n % 31}"} for n in range(62)])
     drawing = draw(of)

@@ -82,7 +82,9 @@ def plot(ctx: Context) -> None:
     ctx.out.say(str(out))
     ctx.out.note(f"Plotted: {human.listed([chart.title for chart in drawing.charts])}")
     if metric is None:
-        ctx.out.note("No metric is known by its name: use -m NAME to choose one.")
+        ctx.out.note("No metric has numbers that differ; -m NAME plots another column.")
+    elif metric.highest is None and ctx.args.metric is None:
+        ctx.out.note("No metric is known by its name: -m NAME plots another one than the first.")
     if drawing.notes:
         ctx.out.note(*drawing.notes)
 
@@ -110,7 +112,7 @@ def _metric(ctx: Context, table: Table, stated: StatedGoal | None) -> Metric | N
     name, asked = ctx.args.metric, DIRECTIONS.get(ctx.args.direction)
     goal = result_ranking.goal(table, stated, highest=asked)
     if name is None:
-        return Metric(goal.column, goal.highest) if goal else None
+        return choice.metric_of(table, goal)
     column = table.find(name)
     if not any(flat_values.is_finite(column.of(row)) for row in table.rows):
         raise BadInput(f'"{name}" has no numbers to plot.')
@@ -122,7 +124,7 @@ def _metric(ctx: Context, table: Table, stated: StatedGoal | None) -> Metric | N
 def _asked(ctx: Context, table: Table, metric: Metric | None) -> Asked:
     kinds = frozenset(map(Kind, ctx.args.kind))
     if kinds - {Kind.USAGE} and metric is None:
-        raise BadInput("no metric is known by its name.", hint="-m NAME chooses one.")
+        raise BadInput("no metric has numbers that differ.", hint="-m NAME plots another column.")
     return Asked(
         kinds,
         _columns(table, "--over", ctx.args.over),

@@ -15,7 +15,7 @@ from orchestra.domain import human
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import report_file
-from orchestra.domain.notifications import Notification
+from orchestra.domain.notifications import WITHOUT_REPORT, Notification
 from orchestra.domain.stored_results import table
 from orchestra.mail.message import Attachment
 from orchestra.mail.page import Command, Page, Paragraph
@@ -43,7 +43,7 @@ class Report:
     @property
     def missing(self) -> str:
         """`without the report on task 3, which could not be written`; empty if it is there."""
-        return "" if self.attachment else f"without the report on task {self.task}, {self.why_not}"
+        return "" if self.attachment else f"{WITHOUT_REPORT} {self.task}, {self.why_not}"
 
 
 def write(conn: psycopg.Connection, notifications: Sequence[Notification]) -> list[Report | None]:

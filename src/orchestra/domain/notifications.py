@@ -138,6 +138,10 @@ KINDS = tuple(_NOTIFICATIONS)
 """The kinds of notifications that this version can read. Others wait for a newer version."""
 
 
+WITHOUT_REPORT = "without the report on task"
+"""How it begins that a mail was sent, but not with a report that was to be attached."""
+
+
 @dataclass(frozen=True, slots=True)
 class BestRow:
     """A job with one of the best results: its address, and the values of the columns."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from orchestra.domain import flat_values, human, result_ranking, results
 from orchestra.domain.charts import choice
-from orchestra.domain.charts.build import Metric
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.result_ranking import Goal
 from orchestra.domain.results import Column, ColumnSource, Row, Table
@@ -31,7 +30,7 @@ def best_rows(found: Table, task: Task, goal: Goal | None) -> Iterator[Markup]:
 
 
 def plots(found: Table, goal: Goal | None) -> Iterator[Markup]:
-    drawing = choice.choose(found, Metric(goal.column, goal.highest) if goal else None)
+    drawing = choice.choose(found, choice.metric_of(found, goal))
     if drawing.charts:
         yield element("div", *map(charts.figure, drawing.charts), class_="charts")
     yield from (element("p", note, class_="soft") for note in drawing.notes)

@@ -11,6 +11,7 @@ from orchestra.domain.charts import axes, build
 from orchestra.domain.charts.build import Metric
 from orchestra.domain.charts.models import Chart, HeatMap, Kind
 from orchestra.domain.errors import BadInput
+from orchestra.domain.result_ranking import Goal
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 from orchestra.domain.wording import Field, words
 
@@ -99,6 +100,16 @@ def choose(table: Table, metric: Metric | None, asked: Asked = WHAT_VARIES) -> D
     if len(charts) > room:
         notes.append(f"{human.count(len(charts) - room, 'chart does', 'charts do')} not fit.")
     return Drawing((*charts[:room], *usage), tuple(notes))
+
+
+def metric_of(table: Table, goal: Goal | None) -> Metric | None:
+    """Return the metric to draw: the goal's, else the first one with different numbers, of which none is best."""
+    if goal:
+        return Metric(goal.column, goal.highest)
+    for column in table.from_sources(ColumnSource.METRICS, ColumnSource.BOTH):
+        if len(set(filter(axes.is_drawable, map(column.of, table.rows)))) > 1:
+            return Metric(column, None)
+    return None
 
 
 def is_repeat(name: str) -> bool:

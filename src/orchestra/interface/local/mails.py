@@ -34,6 +34,8 @@ def _report(scope: Scope, mail: Mail) -> str | None:
     from orchestra.domain.naming import report_file
     from orchestra.services.tasks import reports
 
+    if notifications.WITHOUT_REPORT in (mail.sent_how or ""):
+        return None
     try:
         notification = notifications.from_payload(mail.kind, mail.payload)
     except (KeyError, TypeError):  # written by another version
