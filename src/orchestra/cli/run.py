@@ -36,13 +36,14 @@ def run(ctx: Context) -> int | None:
     if ctx.args.if_not_exists and not ctx.args.name:
         raise BadInput("--if-not-exists needs --name.")
     program = run_program.find(ctx)
+    configs = run_files.configs(ctx, program)
     with ctx.interface() as ask:
         task = task_create.existing(ctx, ask) if ctx.args.name else None
         if task:
             task_create.print_existing(ctx, task)
         else:
             _check_name(ctx, ask)
-            task = _create(ctx, ask, program)
+            task = _create(ctx, ask, program, configs)
     if task is None or ctx.args.detach:
         return None
     return _follow(ctx, task)
@@ -61,10 +62,9 @@ def _check_name(ctx: Context, ask: Interface) -> None:
         )
 
 
-def _create(ctx: Context, ask: Interface, program: Program) -> Task | None:
+def _create(ctx: Context, ask: Interface, program: Program, configs: Configs) -> Task | None:
     from orchestra.interface.runs import PlanRun
 
-    configs = run_files.configs(ctx, program)
     new, files = _request(ctx, ask, program)
     while True:
         named, folder = _named(ctx, ask, program, configs, new)
@@ -194,7 +194,11 @@ def _follow(ctx: Context, task: Task) -> int:
     from orchestra.cli import task_show, task_wait
     from orchestra.interface.task_reports import ShowTask
 
-    status = task_wait.follow(ctx, lambda _ask: [task.id])
+    try:
+        status = task_wait.follow(ctx, lambda _ask: [task.id])
+    except KeyboardInterrupt:  # before it was looked at for the first time
+        ctx.out.note("", task_wait.left([task.id]))
+        return INTERRUPTED
     if ctx.out.for_people and status != INTERRUPTED:
         with ctx.interface() as ask:
             ctx.out.note(*task_show.end_lines(ask(ShowTask(str(task.id)))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,11 +42,16 @@ class Configs(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Existing:
-    """Configs that are files already."""
+    """Configs that are files already; they are read at the first need."""
 
-    files: Files
+    def __init__(self, ctx: Context, program: Program, words: Sequence[str]) -> None:
+        self._read = partial(_scanned, ctx, program, words)
+
+    @cached_property
+    def files(self) -> Files:
+        """The configs as they are."""
+        return self._read()
 
     def is_free(self, _folder: str, /) -> bool:
         return True
@@ -60,12 +67,20 @@ def configs(ctx: Context, program: Program) -> Configs:
     """Return the configs that were named, or those of a sweep.
 
     Raises:
-        BadInput: there are none, or they cannot be registered.
+        BadInput: there are none.
     """
     words = [word for word in program.configs if not _is_script(word, program)]
-    return run_sweep.planned(ctx, words) or Existing(
-        _files(ctx, "IN", _scanned(ctx, program, words))
-    )
+    if swept := run_sweep.planned(ctx, words):
+        return swept
+    if not words:
+        raise BadInput(
+            "which configs?",
+            hint="Name a folder or files, one job for each file: maestro run train.py configs/; or say what varies: "
+            "--grid lr=0.1,0.01",
+        )
+    if missing := [word for word in words if not os.path.lexists(word)]:
+        raise BadInput(f"there is no file or folder {clean(missing[0])}.")
+    return Existing(ctx, program, words)
 
 
 def others(ctx: Context, program: Program) -> Iterator[Files]:
@@ -88,15 +103,9 @@ def _files(ctx: Context, tag: str, found: Manifest) -> Files:
     return Files(tag, f"user.{ctx.names.username}.{name}", found)
 
 
-def _scanned(ctx: Context, program: Program, words: Sequence[str]) -> Manifest:
+def _scanned(ctx: Context, program: Program, words: Sequence[str]) -> Files:
     from orchestra.files import file_lists
 
-    if not words:
-        raise BadInput(
-            "which configs?",
-            hint="Name a folder or files, one job for each file: maestro run train.py configs/; or say what varies: "
-            "--grid lr=0.1,0.01",
-        )
     choice = dataset_files.choice(ctx)
     if script := _below(words, program):
         choice = replace(choice, exclude=(*choice.exclude, script))
@@ -105,7 +114,7 @@ def _scanned(ctx: Context, program: Program, words: Sequence[str]) -> Manifest:
     with checksums(ctx) as progress:
         found = file_lists.of_paths(words, progress, choice)
     note_left_out(ctx, found)
-    return found
+    return _files(ctx, "IN", found)
 
 
 def _is_script(word: str, program: Program) -> bool:

@@ -77,7 +77,7 @@ def follow(
     except KeyboardInterrupt:
         if not ids:
             raise
-        ctx.out.note("", _left([task.id for task in last if not task.is_over] or ids))
+        ctx.out.note("", left([task.id for task in last if not task.is_over] or ids))
         return INTERRUPTED
     tell = ctx.out.say if ctx.out.for_people else ctx.out.note  # `run -o json` has printed JSON
     for task in waited.tasks:
@@ -101,7 +101,8 @@ def _state_lines(task: Task) -> Iterator[str]:
         )
 
 
-def _left(ids: Sequence[int]) -> str:
+def left(ids: Sequence[int]) -> str:
+    """Return a sentence on tasks that are no longer followed, and how to follow them again."""
     what = f"task {ids[0]} continues" if len(ids) == 1 else f"{len(ids)} tasks continue"
     again = f"task wait {' '.join(map(str, ids))}" if len(ids) <= _MOST_NAMED else "task list"
     return f"{what}; to see {'it' if len(ids) == 1 else 'them'} again: maestro {again}"
