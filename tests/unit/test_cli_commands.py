@@ -171,6 +171,8 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
         ("results", 'there is no command "results". Did you mean "task results"?'),
         ("status", 'there is no command "status". Did you mean "task list"?'),
         ("submit x", 'there is no command "submit x". Did you mean "run"?'),
+        ("task run x", 'there is no command "task run". Did you mean "run"?'),
+        ("task submit x", 'there is no command "task submit". Did you mean "run"?'),
         ("user frobnicate", 'there is no command "user frobnicate".'),
         ("frobnicate", 'there is no command "frobnicate".'),
     ],

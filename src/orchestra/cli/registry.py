@@ -168,8 +168,14 @@ def _meant(words: list[str]) -> str | None:
         return _swapped(words) or first
     verb = nearest(words[1], [v for verb in word.verbs() for v in (verb.name, *verb.aliases)])
     if verb is None:
-        return _swapped(words) or (first if first != words[0] else None)
+        return _swapped(words) or _short(words[1]) or (first if first != words[0] else None)
     return f"{first} {verb}"
+
+
+def _short(typed: str) -> str | None:
+    """Return the short command that a verb names: `maestro task run` and `task submit` are `run`."""
+    word = find_word(_ELSEWHERE.get(typed, typed))
+    return word.name if word and not word.is_noun else None
 
 
 def _without_noun(typed: str) -> str | None:
