@@ -69,9 +69,13 @@ def test_one_failure_in_the_test_breaks_the_task(world: World) -> None:
     bad, alive = pilot.claim(cpu=2)
     pilot.start(bad, alive)
     pilot.end(bad, status=1)
-    world.conduct()
+    world.conduct(rounds=3)
     assert world.state(task) is TaskState.TESTING
     assert world.counts(task) == Counts(registered=34, failed=1, kill=1)
+    ended = world.conn.execute(
+        "select count(*) from event where from_state = 'TESTING' and to_state = 'TESTING'"
+    ).fetchone()
+    assert ended == (1,), "not again in each round until the last one has ended"
     assert pilot.claim(cpu=9) == ()
     pilot.end(alive, cause=Cause.ENDED)
     world.conduct(rounds=2)

@@ -6,11 +6,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import psycopg
 
 from orchestra.conductor.successors import Successors
-from orchestra.domain.models.work import Grant, Outcome
+from orchestra.domain.models.work import AttemptKey, Grant, Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import work
@@ -171,6 +172,15 @@ def test_jobs_of_a_lost_node_keep_their_places(world: World) -> None:
     world.conduct()
     assert taken(world, task) == 2
     assert [g.key.index for g in world.pilot("noether").claim(cpu=8)] == [0, 1]
+
+
+def test_a_job_that_the_database_had_forgotten_takes_a_place(world: World) -> None:
+    task, pilot = started(world, 2)
+    forgotten = AttemptKey(task, 5, 3, uuid4())
+    found = work.reconcile(world.conn, pilot.keeper, 0, {forgotten}, {forgotten: 3})
+    assert found.adopted == (forgotten,)
+    assert taken(world, task) == 2
+    assert [g.key.index for g in pilot.claim(cpu=8)] == [0]
 
 
 def test_pilots_are_woken_once_for_a_job_that_the_reporting_pilot_does_not_claim(

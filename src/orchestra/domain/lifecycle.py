@@ -141,7 +141,8 @@ def _test(test: TestFacts, *, held: bool) -> TaskInput | None:
     if test.failed:
         if test.living == 0:
             return TaskInput.TEST_OVER
-        return TaskInput.TEST_FAILED if test.waiting or test.unasked else None
+        released = test.waiting - test.unreleased
+        return TaskInput.TEST_FAILED if released or test.unasked else None
     return TaskInput.TEST_PASSED if test.passed(held=held) else None
 
 
