@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_transitions, task_transitions
 from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle, running_limit
+from orchestra.services.tasks import settings as task_settings
 from orchestra.store.driver.database import connect, in_transaction
 from orchestra.store.tasks import task_mutations
 from support.people import as_admin
@@ -53,6 +55,7 @@ steps = st.one_of(
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("close_out"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("advance_cursors")),
+    st.tuples(st.just("set"), st.integers(1, 3)),
     st.tuples(st.just("limit"), st.one_of(st.none(), st.integers(1, JOBS))),
     st.tuples(st.just("delays_end")),
 )
@@ -125,6 +128,10 @@ class Life:
     def _advance_cursors(self) -> None:
         self.world.conn.execute("select raise_job_floor(%s, 1)", [self.task])
 
+    def _set(self, cores: int) -> None:
+        ana = as_admin(self.pilots[2].conn)
+        task_settings.change(self.pilots[2].conn, ana, self.task, NewSettings(cores=cores))
+
     def _limit(self, limit: int | None) -> None:
         conn = self.pilots[0].conn
         in_transaction(conn, lambda: self._set_limit(conn, limit))
@@ -169,6 +176,8 @@ class Life:
 
     def finish(self) -> None:
         """Whatever happened before: with well-behaved pilots the task ends, and no attempt stays open."""
+        for _, grant in self.grants:
+            assert self.world.attempt(grant)["revision"] == grant.revision
         with contextlib.suppress(OrchestraError):
             lifecycle.apply(self.world.conn, self.task, TaskInput.RELEASE, by="ana")
         for _ in range(40):

@@ -40,13 +40,18 @@ IMAGE = "docker://a/x"
 
 
 def local_attempt(
-    index: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
+    index: int,
+    phase: Phase = Phase.WAITING,
+    *,
+    task: int = 0,
+    queue: Queue = Queue.CPU,
+    revision: int = 1,
 ) -> LocalAttempt:
     note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
     key = AttemptKey(task, index, 1, uuid4())
     grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
     spec = cast(
-        TaskSpec, SimpleNamespace(key=Revision(task, 1), volume="/v", shared=(), image=IMAGE)
+        TaskSpec, SimpleNamespace(key=Revision(task, revision), volume="/v", shared=(), image=IMAGE)
     )
     return LocalAttempt(key, KEEPER, note, phase, grant=grant, task=spec)
 
@@ -255,6 +260,16 @@ def test_one_check_serves_all_attempts_that_ended_before_it_began() -> None:
     agent.finalizer.tick(monotonic() + 60)
     ((_, work, _),) = agent.checks
     assert len(cast(partial[Any], work).args[2]) == 3
+
+
+def test_a_check_compares_what_ended_with_the_revision_that_it_ran_with() -> None:
+    attempts = [local_attempt(n, Phase.RUNNING, revision=1 + n % 2) for n in range(4)]
+    agent = FakeAgent(*attempts)
+    for attempt in attempts:
+        agent.end(attempt)
+    agent.finalizer.flush()
+    checked = [cast(partial[Any], work).args[1].key.number for _, work, _ in agent.checks]
+    assert sorted(checked) == [1, 2]
 
 
 def test_an_outcome_does_not_wait_for_inputs_that_do_not_answer() -> None:

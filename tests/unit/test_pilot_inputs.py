@@ -24,8 +24,8 @@ def registered(path: Path) -> InputFile:
     return InputFile(str(path), ManifestEntry(path.name, facts.st_size, facts.st_mtime_ns, digest))
 
 
-def task(*files: InputFile, shared: Sequence[SharedFiles] = ()) -> Any:
-    return SimpleNamespace(id=0, key=Revision(0, 1), shared_files=files, shared=shared)
+def task(*files: InputFile, shared: Sequence[SharedFiles] = (), revision: int = 1) -> Any:
+    return SimpleNamespace(id=0, key=Revision(0, revision), shared_files=files, shared=shared)
 
 
 @pytest.fixture
@@ -168,6 +168,17 @@ def test_a_file_added_to_a_data_folder_is_named(tmp_path: Path, clock: list[floa
     assert InputChecker().notes(task(*files, shared=[chosen]), [registered(config)]) == [None]
     listed = replace(files, choice=FileChoice(listed=True))
     assert InputChecker().notes(task(*files, shared=[listed]), [registered(config)]) == [None]
+
+
+def test_each_revision_of_a_task_is_checked_for_itself(given: tuple[InputFile, Path, Any]) -> None:
+    config, data, old = given
+    guard = InputChecker()
+    assert guard.trouble(old, config) is None
+    data.write_text("other")
+    new = task(registered(data), revision=2)
+    assert guard.trouble(new, config) is None
+    assert guard.notes(old, [config]) != [None]
+    assert guard.notes(new, [config]) == [None]
 
 
 def test_forgotten_tasks_are_checked_again(given: tuple[InputFile, Path, Any]) -> None:
