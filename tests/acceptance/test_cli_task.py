@@ -209,6 +209,7 @@ TASK: dict[str, Any] = {
     "state": str,
     "jobs": int,
     "counts": dict,
+    "removed": int,
     "held": type(None),
     "after": list,
     "created_at": str,
@@ -217,6 +218,7 @@ TASK: dict[str, Any] = {
 }
 SHOWN = {
     **TASK,
+    "attach_report": bool,
     "command": str,
     "image": type(None),
     "binds": list,
