@@ -44,6 +44,7 @@ def test_others_are_executed_or_run_by_what_their_first_line_names(tmp_path: Pat
     assert scripts.find(plain) == Script(plain, "/bin/sh")
     named = script(tmp_path, "fit.jl", "#!/usr/bin/env julia\n")
     assert scripts.find(named, which=lambda name: f"/opt/{name}") == Script(named, "/opt/julia")
+    assert scripts.find(named, contained=True) == Script(named, "julia")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _check_command(ctx: Context, typed: str) -> None:
 def _script(ctx: Context, typed: str, configs: tuple[str, ...]) -> Program:
     from orchestra.files import interpreters, scripts
 
-    script = scripts.find(typed)
+    script = scripts.find(typed, contained=ctx.args.image is not None)
     interpreter = script.interpreter
     if script.python:
         interpreter = "python3" if ctx.args.image else interpreters.active(os.environ)

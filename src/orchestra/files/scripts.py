@@ -38,8 +38,10 @@ class Script:
     python: bool = False
 
 
-def find(typed: str, *, which: Callable[[str], str | None] = shutil.which) -> Script:
-    """Check the script that was typed, and find what runs it.
+def find(
+    typed: str, *, which: Callable[[str], str | None] = shutil.which, contained: bool = False
+) -> Script:
+    """Check the script that was typed, and find what runs it; `contained` if that is in a container image.
 
     Raises:
         BadInput: it is not a file, or nothing says what runs it.
@@ -59,7 +61,11 @@ def find(typed: str, *, which: Callable[[str], str | None] = shutil.which) -> Sc
         raise BadInput(f"{escaped(typed)} cannot be read: Permission denied.")
     if path.endswith(".py"):
         return Script(path, python=True)
-    return _other(typed, path, which)
+    return _other(typed, path, _itself if contained else which)
+
+
+def _itself(program: str) -> str:
+    return program
 
 
 def _other(typed: str, path: str, which: Callable[[str], str | None]) -> Script:
