@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from orchestra.domain.metrics import Metrics, to_keep
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.files.results import read
+from orchestra.interface.task_reports import ReportTask
 from orchestra.services import datasets, work
-from orchestra.services.tasks import actions, results
+from orchestra.services.tasks import actions, reports, results
 from orchestra.services.tasks.best import best_results
 from orchestra.store.jobs import metrics
 from orchestra.store.tasks import purge
@@ -81,6 +83,26 @@ def test_running_jobs_are_found_beside_the_done_ones(world: World, ana: Caller) 
     assert results.look_up(world.conn, str(task)).running is None
     pilot.end(grant)
     assert found() == ([0, 1, 2], [])
+
+
+def test_a_report_reads_a_sample_of_a_large_task_and_its_best_jobs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "RESULTS", 5)
+    monkeypatch.setattr(reports, "BEST", 2)
+    task = world.task(jobs=40)
+    run(world, world.pilot(), [f'{{"accuracy": {n / 40}}}' for n in range(40)], task)
+    facts = world.interface()(ReportTask(str(task)))
+    sample = [job.index for job in facts.results.jobs]
+    assert len(sample) <= 7
+    assert {38, 39} <= set(sample)
+    assert sample == sorted(sample)
+    assert facts == replace(world.interface()(ReportTask(str(task))), shown=facts.shown)
+    assert [(place.node, place.version, place.attempts) for place in facts.places] == [
+        ("gauss", "0", 40)
+    ]
+    monkeypatch.setattr(reports, "_SIZE", 10)
+    assert reports.facts(world.conn, str(task)).results.jobs == ()
 
 
 def test_a_repeated_outcome_changes_nothing(world: World) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra.domain import result_ranking
@@ -282,6 +282,11 @@ def test_a_scale_holds_all_values_in_their_order(values: list[float], zero: bool
     _check(values, is_log=False, zero=zero)
 
 
+def test_a_scale_of_large_numbers_close_together() -> None:
+    for values in ([1e15, 1e15 + 1], [1e16, 1e16 + 2], [5e-324], [0.1 + 0.2, 0.3]):
+        _check(values, is_log=False, zero=False)
+
+
 @given(st.lists(positive, min_size=1, max_size=20))
 def test_so_does_a_logarithmic_one(values: list[float]) -> None:
     _check(values, is_log=True, zero=False)
@@ -298,6 +303,7 @@ def _check(values: list[float], *, is_log: bool, zero: bool) -> None:
     assert all(scale.low <= tick <= scale.high for tick in ticks)
 
 
+@example([5e-324])
 @given(st.lists(finite, min_size=1, max_size=50))
 def test_a_histogram_counts_every_value(values: list[float]) -> None:
     chart = histogram("x", values)

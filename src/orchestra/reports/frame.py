@@ -48,7 +48,7 @@ def scale(axis: Axis, values: Iterable[float], *, zero: bool = False) -> Scale:
 
 
 def frame_of(x: Axis, y: Axis, x_scale: Scale, y_scale: Scale) -> Frame:
-    longest = max(len(name) for name, _ in ticks(y, y_scale))
+    longest = max((len(name) for name, _ in ticks(y, y_scale)), default=0)
     left = max(_LEAST_LEFT, longest * _CHARACTER + 26)
     below = max(map(len, x.names or ("",))) * _CHARACTER * 0.7 if _slanted(x) else 0.0
     return Frame(x_scale, y_scale, left, HEIGHT - BOTTOM - below)

@@ -210,7 +210,8 @@ def histogram(label: str, values: Sequence[float], unit: str = "") -> Histogram:
     axis = axes.of_numbers(f"{label} ({unit})" if unit else label, values)
     low, high = (math.log10(each) if axis.is_log else each for each in (min(values), max(values)))
     if low == high:
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+        half = abs(low) / 2 if abs(low) > 1 / axes.LARGEST else 0.5
+        low, high = low - half, high + half
     bins = min(_BINS, max(5, round(len(values) ** 0.5)))
     counts = [0] * bins
     for value in values:

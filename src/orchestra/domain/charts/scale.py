@@ -48,14 +48,12 @@ def scale_of(values: Iterable[float], *, is_log: bool = False, zero: bool = Fals
 
 
 def _linear_ticks(low: float, high: float, about: int) -> list[float]:
+    """May be empty where neighbouring floats are further apart than ticks."""
     step = _nice_step((high - low) / about)
     first = math.ceil(low / step)
-    found = []
-    for number in range(first, first + 3 * about + 1):
-        if (tick := float(f"{number * step:.12g}")) > high:
-            break
-        found.append(tick)
-    return found
+    # Rounded, so that 3 * 0.1 is 0.3.
+    ticks = (float(f"{number * step:.12g}") for number in range(first, first + 3 * about + 1))
+    return [tick for tick in dict.fromkeys(ticks) if low <= tick <= high]
 
 
 def _nice_step(step: float) -> float:
