@@ -121,12 +121,15 @@ def test_many_nodes_at_once(maestro: Maestro, conn: psycopg.Connection) -> None:
     assert [(node["name"], node["cpu"]["enabled"]) for node in many] == [
         ("a", 1), ("b", 1), ("gpu08", 4), ("gpu09", 0), ("gpu10", 4),
     ]  # fmt: skip
+    wrong = maestro.refused("node", "set", "-n", "gpu[08-09]", "-ec", "1")
+    assert wrong.startswith('error: node "gpu09": 1 CPU slot cannot be enabled (-ec)')
     World(conn).pilot("gpu09")
     drained = maestro("node", "drain", "-n", "gpu[08-09]")
     assert drained.out == "2 nodes gpu[08-09] take no new jobs\n"
     assert "maestro node resume -n 'gpu[08-09]'" in drained.err
     assert "2 of 3 nodes gpu[08-10] take jobs" in maestro.line("node resume -n gpu[08-10]").out
     assert "1 of 3 nodes gpu[08-10] takes no" in maestro.line("node stop -n gpu[08-10]").out
+    assert "2 nodes gpu[08,10] are lost; 0 jobs" in maestro.line("node lost -n gpu[08,10]").out
     assert 'no node "gpu11"' in maestro.refused("node", "delete", "-n", "gpu[10-11]")
     assert maestro.line("node delete -n gpu[08,10],a").out == "3 nodes gpu[08,10],a deleted\n"
     assert maestro("node", "list", "-q").out == "b\ngpu09\n"

@@ -206,7 +206,7 @@ def _verb(nodes: Sequence[object], of_one: str, of_several: str) -> str:
 
 
 def lost_arguments(parser: Parser) -> None:
-    name_argument(parser)
+    names_argument(parser)
     parser.add_argument("-r", "--reason", metavar="TEXT", help="reason, recorded with its jobs")
     parser.add_argument("--force", action="store_true", help="even if its pilot is online")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
@@ -215,17 +215,18 @@ def lost_arguments(parser: Parser) -> None:
 def lost(ctx: Context) -> None:
     from orchestra.interface.node_changes import AttemptsAtStake, LoseNode
 
-    name = ctx.args.name
+    names = _names(ctx)
     with ctx.interface() as ask:
-        affected = ask(AttemptsAtStake(name, ctx.args.force))
+        affected = sum(ask(AttemptsAtStake(name, ctx.args.force)) for name in names)
         question = (
-            f"Run the {human.count(affected, 'job')} of node {name} on other nodes? "
-            "Only if that machine is certainly off: otherwise they run twice."
+            f"Run the {human.count(affected, 'job')} of {_subject(ctx, names)} on other nodes? Only if "
+            f"{_verb(names, 'that machine is', 'those machines are')} certainly off: otherwise they run twice."
         )
         if affected and not ctx.out.ask(question, yes=ctx.args.yes):
             raise Cancelled
-        requeued = ask(LoseNode(name, ctx.args.reason, ctx.args.force))
-    ctx.out.say(f"node {name} is lost; {human.count(requeued, 'job')} requeued")
+        requeued = sum(ask(LoseNode(name, ctx.args.reason, ctx.args.force)) for name in names)
+    jobs = human.count(requeued, "job")
+    ctx.out.say(f"{_subject(ctx, names)} {_verb(names, 'is', 'are')} lost; {jobs} requeued")
 
 
 def delete(ctx: Context) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from orchestra.domain.errors import BadInput
 from orchestra.domain.models.nodes import Node
+from orchestra.domain.wording import words
 from orchestra.interface import node_groups as ask
 from orchestra.interface.local import Scope
 from orchestra.services.nodes import nodes
@@ -23,13 +25,18 @@ def create_nodes(scope: Scope, asked: ask.CreateNodes) -> tuple[Node, ...]:
 
 
 def set_nodes(scope: Scope, asked: ask.SetNodes) -> tuple[Node, ...]:
-    return _all(
-        scope,
-        asked.names,
-        lambda name: nodes.change(
-            scope.conn, scope.caller, name, asked.cpu, asked.gpu, owner=asked.owner
-        ),
-    )
+    def change(name: str) -> Node:
+        try:
+            return nodes.change(
+                scope.conn, scope.caller, name, asked.cpu, asked.gpu, owner=asked.owner
+            )
+        except BadInput as error:  # about slots, of one among several nodes
+            if len(asked.names) == 1:
+                raise
+            of_which = words(f'node "{name}": ', error.message)
+            raise BadInput(of_which, hint=error.remedy, **error.params) from None
+
+    return _all(scope, asked.names, change)
 
 
 def drain_nodes(scope: Scope, asked: ask.DrainNodes) -> tuple[Node, ...]:
