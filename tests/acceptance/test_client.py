@@ -223,6 +223,19 @@ def test_what_can_be_done_to_a_task_and_its_jobs(
     task.job(first.number).retry()
     assert task.wait(60, progress=False, check=True).counts.done == 4
     assert task.retry(all=True, bypass=True).wait(60, progress=False).show().task.run == 3
+    Path("extra.json").write_text("{}")
+    assert [job.number for job in task.add("extra.json")] == [4]
+    assert task.wait(60, progress=False, check=True).counts.done == 5
+    Path("data.txt").write_text("other data\n")
+    assert task.retry(update=True).info.revision == 3
+    assert task.state is TaskState.DONE  # nothing is left to run
+    copy = sets.tasks.clone(task, retries=2, env={"A": 1})
+    assert (copy.name, copy.info.policy.retries, copy.info.command) == (
+        "user.ana.work-2",
+        2,
+        task.info.command,
+    )
+    copy.delete(force=True)
     stop.unlink()
     task.retry(bypass=True)
     with pytest.raises(Refused, match=r"is (RUNNING|REGISTERED)"):

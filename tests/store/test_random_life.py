@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.work import Grant
@@ -23,15 +24,18 @@ from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_transitions, task_transitions
 from orchestra.services import work
 from orchestra.services.nodes import nodes
-from orchestra.services.tasks import lifecycle, running_limit
+from orchestra.services.tasks import lifecycle, running_limit, updating
 from orchestra.services.tasks import settings as task_settings
+from orchestra.store import datasets as dataset_store
 from orchestra.store.driver.database import connect, in_transaction
 from orchestra.store.tasks import task_mutations
-from support.people import as_admin
+from support.people import as_admin, caller
 from support.server import Server
 from support.world import Pilot, World
 
 JOBS = 7
+MOST = 9
+"""Jobs that the task has when all files have been there."""
 PILOTS = 3
 _COMMANDS = [
     TaskInput.KILL,
@@ -49,13 +53,14 @@ steps = st.one_of(
     st.tuples(st.just("start"), st.integers(0, 20)),
     st.tuples(st.just("end"), st.integers(0, 20), st.sampled_from(_CAUSES), st.integers(0, 1)),
     st.tuples(st.just("command"), st.sampled_from(_COMMANDS)),
-    st.tuples(st.just("job_retry"), st.integers(0, JOBS - 1)),
-    st.tuples(st.just("job_kill"), st.integers(0, JOBS - 1)),
+    st.tuples(st.just("job_retry"), st.integers(0, MOST - 1)),
+    st.tuples(st.just("job_kill"), st.integers(0, MOST - 1)),
     st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("close_out"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("advance_cursors")),
     st.tuples(st.just("set"), st.integers(1, 3)),
+    st.tuples(st.just("update"), st.sets(st.integers(0, MOST - 1), min_size=1), st.booleans()),
     st.tuples(st.just("limit"), st.one_of(st.none(), st.integers(1, JOBS))),
     st.tuples(st.just("delays_end")),
 )
@@ -74,9 +79,17 @@ class Life:
     ) -> None:
         self.world = world
         self.task = world.task(jobs=JOBS, test_jobs=test_jobs, retries=retries, max_running=limit)
-        self.limit, self.allowed = limit, JOBS if limit is None else limit
+        self.limit, self.allowed = limit, MOST if limit is None else limit
         self.pilots = [world.pilot(f"node{n}", conn=conn) for n, conn in enumerate(connections)]
         self.grants: list[tuple[Pilot, Grant]] = []
+        self.ana = caller(world.conn)
+        self.grid = world._one(
+            "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id",
+            self.ana.user.id,
+        )
+        world.conn.execute(
+            "update dataset_version set dataset_id = %s where root = '/data/configs'", [self.grid]
+        )
 
     def step(self, name: str, *args: object) -> None:
         with contextlib.suppress(OrchestraError):  # a refused transition changes nothing
@@ -140,10 +153,16 @@ class Life:
         task_mutations.lock_task(conn, self.task)
         running_limit.set_limit(conn, self.task, limit, by="ana")
         self.limit = limit
-        self.allowed = max(self.allowed, JOBS if limit is None else limit)
+        self.allowed = max(self.allowed, MOST if limit is None else limit)
 
     def _delays_end(self) -> None:
         self.world.conn.execute("update job set not_before = now() where not_before is not null")
+
+    def _update(self, files: set[int], every: bool) -> None:
+        entries = (ManifestEntry(f"config.{n}.json", 1, 0, secrets.token_bytes(32)) for n in files)
+        conn = self.pilots[1].conn
+        dataset_store.add_version(conn, self.grid, Manifest("/data/configs", True, tuple(entries)))
+        updating.update(conn, self.ana, self.task, every=every)
 
     @staticmethod
     def _new_keeper(pilot: Pilot, number: int) -> None:
@@ -166,13 +185,25 @@ class Life:
                 assert (JobState(before), JobState(after)) in job_transitions()
         counts = self.world.counts(self.task)
         assert counts == self.world.true_counts(self.task)
-        assert counts.total == JOBS
+        assert counts.total == self.world.column(self.task, "jobs") <= MOST
+        assert self.removed == self.world._one(
+            "select sum(removed) from task_count where task_id = %s", self.task
+        )
         # Once fewer may run than do, places are only left.
         if moves and self.limit is not None:
             self.allowed = max(self.limit, self.world._one(_PLACES, self.task))
         if not state.is_live:
             assert counts.living == 0
         assert self.world.conn.execute(_HIDDEN, [self.task]).fetchall() == []
+
+    @property
+    def removed(self) -> int:
+        return int(
+            self.world._one(
+                "select count(*) from job where task_id = %s and removed and state = 'killed'",
+                self.task,
+            )
+        )
 
     def finish(self) -> None:
         """Whatever happened before: with well-behaved pilots the task ends, and no attempt stays open."""
@@ -183,7 +214,7 @@ class Life:
         for _ in range(40):
             self.world.wait_out_back_off()
             for number, pilot in enumerate(self.pilots):
-                self._claim(number, JOBS)
+                self._claim(number, MOST)
                 for owner, grant in self.grants:
                     if owner is pilot and self.world.attempt(grant)["lost_at"] is None:
                         pilot.end(grant)
@@ -192,9 +223,9 @@ class Life:
                 break
         assert not self.world.state(self.task).is_live
         counts = self.world.counts(self.task)
-        assert counts.ended == JOBS
+        assert counts.ended == self.world.column(self.task, "jobs")
         if self.world.state(self.task) is TaskState.DONE:
-            assert self.world.jobs(self.task) == [JobState.DONE] * JOBS
+            assert counts.done + self.removed == counts.ended
 
 
 # Jobs that no claim would find: claimable ones below the cursor of their turn.

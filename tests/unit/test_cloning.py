@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 
 from orchestra.cli.parser import Parser
 from orchestra.cli.task_clone import clone_arguments
+from orchestra.client.requests import new_task
+from orchestra.client.tasks import Tasks
 from orchestra.domain import cloning
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Resources
@@ -55,6 +58,12 @@ def test_every_option_has_a_field() -> None:
     options = set(parser.get_default("defaults"))
     assert {"exec", "queue", "timeout", "memory"} <= options
     cloning.changed(OLD, NEW, options)
+
+
+def test_every_argument_of_the_client_has_a_field() -> None:
+    arguments = set(signature(new_task).parameters) - {"session", "name"}
+    assert set(signature(Tasks.create).parameters) == arguments | {"self", "name", "if_not_exists"}
+    cloning.changed(OLD, NEW, arguments)
 
 
 def test_an_option_leaves_no_trace_unless_it_is_given() -> None:

@@ -267,7 +267,10 @@ def _update(ctx: Context) -> None:
     note_left_out(ctx, found)
     _note_unmatched(ctx, found)
     if changes:
-        ctx.out.note("Existing tasks keep the version that they were created with.")
+        ctx.out.note(
+            "Existing tasks keep the version that they were created with. To give one this version: "
+            "maestro task retry TASK --update"
+        )
 
 
 def _delete(ctx: Context) -> None:

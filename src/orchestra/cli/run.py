@@ -143,7 +143,8 @@ def _print(ctx: Context, program: Program, run: Run) -> None:
             tasks = human.listed([f"task {task}" for task in taken.live], most=3)
             ctx.out.note(
                 f"warning: {tasks} still {'uses' if len(taken.live) == 1 else 'use'} an earlier version of "
-                f"{taken.dataset.name}: jobs that have not started are held, because the file has changed"
+                f"{taken.dataset.name}: jobs that have not started are held, because the file has changed. "
+                f"To give them the new one: maestro task retry {taken.live[0]} --update"
             )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orchestra.client import words
-from orchestra.client.datasets import name_of
+from orchestra.client import requests, words
+from orchestra.client.requests import TaskLike
 from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Job, Task
 from orchestra.domain.errors import AlreadyExists
 from orchestra.domain.models.datasets import DataSet
-from orchestra.domain.models.tasks import METRICS_FILE, Resources
+from orchestra.domain.models.tasks import METRICS_FILE
 from orchestra.interface.me import Me
 from orchestra.interface.selection import FindTask
 from orchestra.interface.tasks import ListTasks
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
     from orchestra.domain.models import tasks as task_values
     from orchestra.domain.models.new_tasks import NewTask
-
-
-TaskLike = Task | int | str
-"""A task, its number or its name."""
 
 
 class Tasks:
@@ -107,51 +103,28 @@ class Tasks:
         Raises:
             BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence about what cannot be used.
         """
-        from orchestra.domain.models.new_tasks import NewTask
-        from orchestra.files import local_machine
-        from orchestra.wiring.identity import host_name
-
-        settings, names = self._session.settings, self._session.names
-        new = NewTask(
-            name=name,
-            command=words.command(command),
-            config=names.config(_config(config)),
-            data=None if data is None else names.dataset(name_of(data)),
-            volume=local_machine.full_path(volume or settings.volume or "."),
-            account=local_machine.account(),
-            host=host_name(),
-            secondary={
-                tag: names.dataset(name_of(each)) for tag, each in (secondary or {}).items()
-            },
-            queue=words.queue(queue),
-            image=None if image is None else local_machine.image(os.fspath(image)),
-            binds=(bind,) if isinstance(bind, str) else tuple(bind),
-            env=words.variables(env),
-            policy=words.policy(
-                bypass=bypass,
-                test_jobs=test_jobs,
-                test_for=test_for,
-                retries=retries,
-                timeout=timeout,
-                grace=grace,
-                priority=priority,
-                max_fails=max_fails,
-                max_running=max_running,
-                resume=resume,
-            ),
-            resources=Resources(
-                words.whole("cores", cores, least=1),
-                words.whole("gpus", gpus, least=0),
-                words.size("memory", memory),
-            ),
-            complete_file=settings.job_complete_file_name,
-            reuse=reuse,
-            after=tuple(map(names.task, _after(after))),
-            metrics_file=metrics,
-            goal=None if goal is None else words.text("a goal", goal),
-            attach_report=attach_report,
-        )
+        options = {
+            option: value
+            for option, value in locals().items()
+            if option not in ("self", "name", "if_not_exists")
+        }
+        new = requests.new_task(self._session, name, **options)
         return Task(self._session, _make(self._session, new, if_not_exists=if_not_exists))
+
+    def clone(self, task: TaskLike, name: str | None = None, **changes: Any) -> Task:
+        """Create a task with the settings of another one, anybody's, and its data sets at their present versions.
+
+        Args:
+            task: the task, its number or its name.
+            name: of the new task; None for that of the old one, with the next free number.
+            changes: arguments of `create` that replace settings; `env` and `bind` add to them.
+
+        Raises:
+            BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence about what cannot be used.
+        """
+        old = str(task.id if isinstance(task, Task) else task)
+        new = requests.clone(self._session, self._session.names.task(old), name, changes)
+        return Task(self._session, _make(self._session, new, if_not_exists=False))
 
     def get(self, task: int | str) -> Task:
         """Return a task by number or name. For your own, the last part will do: "fit" for "user.ana.fit".
@@ -231,14 +204,3 @@ def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values
         if existing is None:
             raise
         return existing
-
-
-def _after(given: TaskLike | Sequence[TaskLike]) -> tuple[str, ...]:
-    found = [given] if isinstance(given, Task | int | str) else given
-    return tuple(str(each.id if isinstance(each, Task) else each) for each in found)
-
-
-def _config(given: str | DataSet | Task) -> str:
-    if isinstance(given, Task):
-        return f"task:{given.id}"
-    return name_of(given)
