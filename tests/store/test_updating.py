@@ -30,6 +30,10 @@ from support.people import caller, interface
 from support.registering import register, update
 from support.world import Pilot, World
 
+pytestmark = pytest.mark.servers("embedded")
+both_servers = pytest.mark.servers("embedded", "debian15")
+"""Of tests whose statements are particular to this."""
+
 D, F, K = JobState.DONE, JobState.FAILED, JobState.KILLED
 
 
@@ -88,7 +92,7 @@ class Lab:
 
     @property
     def configs(self) -> list[str]:
-        listed = config_lists.of_task(self.world.conn, self.task)
+        listed = config_lists.of_version(self.world.conn, self.info.config_version_id)
         return [str(Path(config.path).relative_to(self.folder)) for config in listed]
 
     def check(self) -> None:
@@ -127,6 +131,7 @@ def lab(world: World, ana: Caller, tmp_path: Path) -> Lab:
     return Lab(world, tmp_path, world.pilot(is_root=True), make(world.conn, ana, new).id)
 
 
+@both_servers
 def test_fix_and_rerun(lab: Lab) -> None:
     lab.run(failing={2: 3})
     assert (lab.state, lab.jobs) == (TaskState.FINALIZED, [D, D, F, D])
@@ -159,6 +164,7 @@ def test_fix_and_rerun(lab: Lab) -> None:
     lab.check()
 
 
+@both_servers
 def test_a_removed_job_is_not_run_keeps_nothing_waiting_and_comes_back(lab: Lab) -> None:
     lab.run(failing={1: 3, 3: 3})
     lab.write(d=None)
@@ -248,6 +254,7 @@ def test_a_hold_for_failures_ends_with_them(lab: Lab) -> None:
     assert lab.state is TaskState.DONE
 
 
+@both_servers
 def test_a_living_job_whose_config_is_gone_is_ended(lab: Lab) -> None:
     lab.world.conduct(2)
     first, second, *_ = lab.pilot.claim(cpu=2)
@@ -441,6 +448,7 @@ def test_configs_are_added_to_a_task_that_lives(lab: Lab) -> None:
     assert lab.state is TaskState.DONE
 
 
+@both_servers
 def test_what_was_added_stays_at_an_update_and_is_read_again(lab: Lab) -> None:
     extra = lab.folder / "extra"
     extra.mkdir()
@@ -482,6 +490,7 @@ def test_a_data_set_that_a_live_task_reads_by_a_list_of_its_own_is_not_deleted(
     assert not datasets.remove(lab.world.conn, ana, "user.ana.grid").forgotten
 
 
+@both_servers
 def test_a_deleted_task_takes_its_lists_with_it(lab: Lab, ana: Caller) -> None:
     from orchestra.store.tasks import purge
 

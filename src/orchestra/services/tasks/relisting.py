@@ -44,8 +44,9 @@ def to_update(conn: psycopg.Connection, task: int, newest: int, more: Manifest |
     present = store.present(conn, task)
     if more is None and newest == present.base:
         return Plan(present, newest)
-    listed, gone = store.of_task(conn, task), store.removed(conn, task)
-    base = store.of_version(conn, present.base)
+    listed, gone = store.of_version(conn, present.version), store.removed(conn, task)
+    has_own = present.version != present.base
+    base = store.of_version(conn, present.base) if has_own else listed
     new = base if newest == present.base else store.of_version(conn, newest)
     own = _files(more) if more is not None else _added_alone(listed, base, gone)
     known = {config.path for config in new}
@@ -57,7 +58,7 @@ def to_update(conn: psycopg.Connection, task: int, newest: int, more: Manifest |
 def to_add(conn: psycopg.Connection, task: int, files: Manifest) -> Plan:
     """Plan a task's configs and further files. Those that it has already stay as they are registered."""
     present = store.present(conn, task)
-    listed, gone = store.of_task(conn, task), store.removed(conn, task)
+    listed, gone = store.of_version(conn, present.version), store.removed(conn, task)
     kept = {each.path: number for number, each in enumerate(listed) if number not in gone}
     given = _files(files)
     there = {kept[each.path]: each for each in given if each.path in kept}
@@ -77,7 +78,7 @@ def added_alone(conn: psycopg.Connection, task: int) -> tuple[str, ...]:
     present = store.present(conn, task)
     if present.version == present.base:
         return ()
-    listed, base = store.of_task(conn, task), store.of_version(conn, present.base)
+    listed, base = store.of_version(conn, present.version), store.of_version(conn, present.base)
     return tuple(config.path for config in _added_alone(listed, base, frozenset()))
 
 

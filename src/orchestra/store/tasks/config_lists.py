@@ -5,7 +5,7 @@ Every function runs inside the caller's transaction. Those that change something
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import psycopg
@@ -19,6 +19,8 @@ from orchestra.store.driver.sql import load
 from orchestra.store.tasks.creation import PATIENCE
 
 SQL = load("tasks/config_lists")
+_PAGE = 50_000
+"""Files that one statement returns, well within its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +55,21 @@ def input_versions(conn: psycopg.Connection, task: int) -> list[InputVersion]:
     return [InputVersion(**row) for row in fetch(conn, SQL.input_versions, {"task": task})]
 
 
-def of_task(conn: psycopg.Connection, task: int) -> list[ConfigFile]:
-    """Return the configs of a task, by the number of the job."""
-    return _files(conn, SQL.of_task, {"task": task})
-
-
 def of_version(conn: psycopg.Connection, version: int) -> list[ConfigFile]:
-    """Return the files of a version of a data set, in order."""
-    return _files(conn, SQL.of_version, {"version": version})
-
-
-def _files(conn: psycopg.Connection, statement: str, params: Mapping[str, int]) -> list[ConfigFile]:
+    """Return the files of a version, in order: of a task's list, by the number of the job."""
+    found = list[ConfigFile]()
+    known = dict[str, str]()  # there may be a million of them, with one root
     with conn.cursor() as cursor:
-        return [
-            ConfigFile(f"{root}/{path}", sha256, (version, place), root)
-            for root, path, sha256, version, place in cursor.execute(statement, params)
-        ]
+        while len(found) % _PAGE == 0:
+            params = {"version": version, "first": len(found), "next": len(found) + _PAGE}
+            page = cursor.execute(SQL.of_version, params).fetchall()
+            if not page:
+                break
+            found += [
+                ConfigFile(f"{root}/{path}", sha256, (version, place), known.setdefault(root, root))
+                for root, path, sha256, place in page
+            ]
+    return found
 
 
 def removed(conn: psycopg.Connection, task: int) -> frozenset[int]:

@@ -1,21 +1,12 @@
 -- The configs of tasks that change while they live, and the jobs that come and go with them. The caller holds the
 -- task's lock (see locks.sql).
 
--- name: of_task
--- The configs of a task by the number of the job, each with the version and index where it is registered.
-select folder_of(v), f.path, f.sha256, f.version_id, f.ordinal
-from task t
-join dataset_version v on v.id = t.config_version_id
-join dataset_file f on f.version_id = v.id
-where t.id = %(task)s
-order by f.ordinal
-
 -- name: of_version
--- The files of one version of a data set, in order.
-select folder_of(v), f.path, f.sha256, f.version_id, f.ordinal
+-- A page of the files of a version, in order. A range of the primary key.
+select folder_of(v), f.path, f.sha256, f.ordinal
 from dataset_version v
 join dataset_file f on f.version_id = v.id
-where v.id = %(version)s
+where v.id = %(version)s and f.ordinal >= %(first)s and f.ordinal < %(next)s
 order by f.ordinal
 
 -- name: removed
