@@ -108,9 +108,15 @@ def matched(tables: Sequence[Table]) -> list[Match]:
     Of several rows with equal values, the first is matched with the first.
     """
     found: list[list[Row | None]] = []
+    values = {id(row): _values_of(row) for table in tables for row in table.rows}
+
+    def both(row: Row) -> Any:
+        path, of_config = _path(row), values[id(row)]
+        return None if path is None or of_config is None else (path, of_config)
+
     for place, table in enumerate(tables):
         rest: Sequence[Row] = table.rows
-        for key_of in (_path_and_values, _values_of, _path):
+        for key_of in (both, lambda row: values[id(row)], _path):
             rest = _pair(found, place, rest, key_of)
         for row in rest:
             found.append([None] * len(tables))
@@ -134,11 +140,6 @@ def _pair(
         else:
             rest.append(row)
     return rest
-
-
-def _path_and_values(row: Row) -> Any:
-    path, values = _path(row), _values_of(row)
-    return None if path is None or values is None else (path, values)
 
 
 def _values_of(row: Row) -> Any:
@@ -165,7 +166,14 @@ def _of_configs(
 
 
 def _agree(column: Column, match: Match) -> bool:
-    return len({order_key(column.of(row)) for row in match if row is not None}) == 1
+    first, *others = [column.of(row) for row in match if row is not None]
+    return all(_same(first, other) for other in others)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is type(other) and one == other:
+        return True  # nearly always, and cheaper
+    return order_key(one) == order_key(other)
 
 
 def _by_task(column: Column, labels: Sequence[str]) -> list[SheetColumn[Match]]:
