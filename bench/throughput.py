@@ -156,7 +156,7 @@ def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
     busy = together * middle[OURS] / 1000 / peers.SLOTS
     limit = (
         f"The limit is the {peers.SLOTS} processors. A job uses {number(together)} ms of processor time, "
-        f"{number(jobs)} ms of it for its own process. The rest is two folders, a log, a symlink, an entry in the "
+        f"{number(jobs)} ms of it for its own process. The rest is two folders, a log, two symlinks, an entry in the "
         "keeper's spool, rows in PostgreSQL, and the Python between them. The processors were busy with this for "
         f"{busy:.0%} of the time."
     )

@@ -152,6 +152,9 @@ def test_from_configs_to_results(
     assert [job.number for job in task.jobs()] == [0, 1, 2, 3]
     assert [job.number for job in task.jobs(first=1, limit=2)] == [1, 2]
     (failed,) = task.jobs(state="failed")
+    assert sets.tasks.jobs("failed", node="gauss", since="1d") == [failed]
+    assert sets.tasks.jobs(config="nothing.*") == []
+    assert failed.logs(failed=True) == failed.logs()
     assert (failed.address, failed.state, failed.info.exit_status) == ("0/2", JobStatus.FAILED, 1)
     assert json.loads(failed.logs()) == {"n": 2}
     assert failed.explain() == task.explain(2)

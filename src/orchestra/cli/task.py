@@ -65,7 +65,10 @@ _SET = (
 )
 _WAIT = """Wait until tasks have ended. The exit status tells how; of several tasks, the worst result counts:
 0 all jobs are done, 1 FINALIZED (some jobs are not done), 3 BROKEN (the test failed), 4 KILLED,
-5 not ended within --timeout. 2 is a mistake on the command line, as for every command."""
+5 not ended within --timeout. 2 is a mistake on the command line, as for every command.
+
+On a terminal, it shows how many jobs are done, running and failed, their rate, and when the task ends; if nothing
+runs, it says why. Elsewhere it prints a line for each change. Ctrl-C leaves the tasks running (exit status 130)."""
 _LIST = """Show your tasks that are not DONE. WAITING counts the jobs that have not started, RUNNING those that run,
 and ENDS is an estimate. A task is FINALIZED when all its jobs have ended and some are not done, and KILL while
 its jobs are being ended.
