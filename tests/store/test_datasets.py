@@ -13,10 +13,12 @@ from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.manifests import Changes
 from orchestra.domain.models.datasets import FileChoice
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.files.manifest import scan
+from orchestra.domain.models.work import Revision
+from orchestra.files.manifest import scan, unregistered
 from orchestra.services import datasets
 from orchestra.services.tasks import creation
 from orchestra.store import datasets as store
+from orchestra.store.work import task_specs
 from support.people import as_admin, caller
 from support.registering import register, update
 
@@ -180,6 +182,17 @@ def _task(conn: psycopg.Connection, ana: Caller, folder: Path) -> int:
         "user.ana.t", "x %DATA %IN %OUT", "user.ana.grid", "user.ana.grid", str(folder), "ana", "h"
     )
     return creation.create(conn, creation.plan(conn, ana, new)).id
+
+
+def test_pilots_know_how_the_files_of_a_task_were_chosen(
+    conn: psycopg.Connection, ana: Caller, folder: Path
+) -> None:
+    some = scan(folder, choice=FileChoice(exclude=("job.2",)))
+    datasets.register(conn, ana, "grid", some)
+    revision = Revision(_task(conn, ana, folder), 1)
+    [shared] = task_specs.read(conn, [revision], {})[revision].shared
+    assert shared.choice == some.choice
+    assert unregistered(shared.root, shared.entries, shared.choice) == []
 
 
 def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
