@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from orchestra.cli import plot_drawing
 from orchestra.domain import result_ranking
 from orchestra.domain.charts import choice
 from orchestra.domain.charts.axes import LARGEST, of_numbers
@@ -27,6 +30,7 @@ from orchestra.domain.charts.scale import scale_of, short
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import Row, Table, table_of
 from orchestra.domain.usage import Usage
+from orchestra.reports import charts
 
 LRS, WIDTHS = (0.001, 0.01, 0.1), (8, 16, 32)
 Config = dict[str, Any]
@@ -168,6 +172,27 @@ def test_over_and_against_say_what_to_average_and_what_to_draw() -> None:
     assert draw(of, Kind.SCATTER, against="run.seconds").charts[0].title.endswith("run.seconds")
 
 
+def test_every_kind_is_drawn_with_and_without_matplotlib() -> None:
+    """Also names with dollar signs, which are no formulas, and spread that reaches below zero on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    names = ("$x_1$", "<b> & a very long name")
+    three = grid(lr=LRS, width=WIDTHS, model=names, seed=(0, 1))
+    two = grid(lr=LRS, model=names, seed=(0, 1))
+    drawn = [
+        *draw(table(three)).charts,
+        *draw(table(two, lambda c: c["lr"] ** (1 + c["seed"]))).charts,
+    ]
+    one_each = {type(chart): chart for chart in drawn}
+    assert one_each.keys() == {Points, Spread, Ranking, HeatMap, Histogram}
+    file = io.BytesIO()
+    figure = plot_drawing.draw(Figure, "a $title$", tuple(one_each.values()))
+    figure.savefig(file, format="png", dpi=30)
+    assert file.getvalue().startswith(b"\x89PNG")
+    for chart in drawn:
+        ElementTree.fromstring(charts.figure(chart))
+
+
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
@@ -276,6 +301,7 @@ finite = st.floats(min_value=-LARGEST, max_value=LARGEST)
 positive = st.floats(min_value=1 / LARGEST, max_value=LARGEST)
 
 
+@settings(deadline=None)
 @given(st.lists(finite, min_size=1, max_size=20), st.booleans())
 def test_a_scale_holds_all_values_in_their_order(values: list[float], zero: bool) -> None:
     values = [abs(value) for value in values] if zero else values
@@ -287,6 +313,7 @@ def test_a_scale_of_large_numbers_close_together() -> None:
         _check(values, is_log=False, zero=False)
 
 
+@settings(deadline=None)
 @given(st.lists(positive, min_size=1, max_size=20))
 def test_so_does_a_logarithmic_one(values: list[float]) -> None:
     _check(values, is_log=True, zero=False)
@@ -304,6 +331,7 @@ def _check(values: list[float], *, is_log: bool, zero: bool) -> None:
 
 
 @example([5e-324])
+@settings(deadline=None)
 @given(st.lists(finite, min_size=1, max_size=50))
 def test_a_histogram_counts_every_value(values: list[float]) -> None:
     chart = histogram("x", values)

@@ -180,7 +180,7 @@ def test_nothing_that_is_data_becomes_markup() -> None:
     assert "\\x1b[31m" in found.text
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.text(), st.text())
 def test_text_and_attributes_come_back_as_they_were(content: str, value: str) -> None:
     found = Parsed(element("p", content, class_=value))
@@ -294,7 +294,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(values, values, st.floats(-1e150, 1e150)), min_size=1, max_size=12))
 def test_charts_stay_within_their_frame(drawn: list[tuple[Any, Any, float]]) -> None:
     table = table_of(
