@@ -70,6 +70,13 @@ def test_each_filter_and_all_of_them(three: World) -> None:
     assert found(three, config="*.yaml") == found(three, node="nowhere") == []
 
 
+def test_removed_jobs_are_among_the_killed_ones(three: World) -> None:
+    three.conn.execute(
+        "update job set state = 'killed', removed = true where task_id = 2 and ordinal = 5"
+    )
+    assert found(three, status=JobStatus.KILLED) == ["2/5"]
+
+
 def test_what_has_changed_lately(three: World) -> None:
     three.conn.execute("update job set changed_at = now() - interval '3 days' where ordinal < 6")
     three.conn.execute("update task set state_at = now() - interval '3 days'")

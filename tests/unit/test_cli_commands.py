@@ -257,6 +257,7 @@ def test_options_without_a_command_are_guessed(capsys: pytest.CaptureFixture[str
 def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         ["--config", "/nowhere.json", "user", "list"],
+        ["--config", "/nowhere.json", "job", "list", "--config", "*.yaml"],
         ["user", "list", "--config", "/nowhere.json"],
     ):
         assert main(arguments) == 2

@@ -98,7 +98,10 @@ def _tasks(conn: psycopg.Connection, asked: SearchJobs) -> Sequence[Task]:
 
 
 def _count(task: Task, status: JobStatus | None) -> int:
-    return task.jobs if status is None else task.counts[status]
+    if status is None:
+        return task.jobs
+    # Removed jobs are killed ones that no count has.
+    return task.counts[status] + (task.removed if status is JobStatus.KILLED else 0)
 
 
 def _may_match(task: Task, asked: SearchJobs) -> bool:
