@@ -81,11 +81,17 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
     assert words.command(listed) == """python3 '/a b/100%%DATA'"'"'s' -c %IN"""
     assert words.command("f %IN | g > %OUT/x") == "f %IN | g > %OUT/x"
     assert words.status("Failed") is JobStatus.FAILED
+    asked = words.result_query(
+        where="lr < 1", group_by="lr, width", sort=None, best=3, direction="max", columns=None
+    )
+    assert (asked.group_by, asked.best, asked.highest) == (("lr", "width"), 3, True)
+    assert asked.where
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
+        (lambda: words.highest("up"), """direction must be "min" or "max", not 'up'"""),
         (lambda: words.whole("retries", -1, least=0), "retries needs a whole number of at least 0, not -1"),
         (lambda: words.whole("cores", 1.5, least=1), "cores needs a whole number of at least 1, not 1.5"),  # type: ignore[arg-type]
         (lambda: words.whole("cores", "2", least=1), "not '2'"),  # type: ignore[arg-type]

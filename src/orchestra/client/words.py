@@ -212,12 +212,18 @@ def result_query(
 
     return ResultQuery(
         where=None if where is None else conditions.parse(text("a condition", where)),
-        group_by=(group_by,) if isinstance(group_by, str) else tuple(group_by or ()),
+        group_by=_names(group_by),
         sort=sort,
         best=None if best is None else whole("best", best, least=1),
         highest=highest(direction),
         columns=columns,
     )
+
+
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return names, given as on the command line ("lr,width") or one by one."""
+    found = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(text("a column's name", name).strip() for name in found)
 
 
 def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:
