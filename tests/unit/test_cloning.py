@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from inspect import signature
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,8 @@ from orchestra.client.requests import new_task
 from orchestra.client.tasks import Tasks
 from orchestra.domain import cloning
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.tasks import Policy, Resources
+from orchestra.domain.models.tasks import Origin, Policy, Resources
+from orchestra.files import origin
 
 OLD = NewTask(
     "user.ana.fit",
@@ -73,3 +76,11 @@ def test_an_option_leaves_no_trace_unless_it_is_given() -> None:
     assert set(found) - {"without_unit"} == {
         "old", "name", "config", "dry_run", "reuse", "defaults", "timeout"
     }  # fmt: skip
+
+
+def test_where_the_program_comes_from_is_looked_up_again(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    known = Origin(str(script), "00", "/usr/bin/python3", "c" * 40, dirty=True)
+    assert origin.again(known, {}) == known  # it is not there, nor is a repository
+    script.write_text("")
+    assert origin.again(known, {}) == replace(known, sha256=sha256(b"").hexdigest())

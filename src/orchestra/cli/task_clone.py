@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def clone(ctx: Context) -> None:
 
 def _request(ctx: Context, ask: Interface) -> NewTask:
     from orchestra.domain import cloning
-    from orchestra.files import local_machine
+    from orchestra.files import local_machine, origin
     from orchestra.interface.new_tasks import SettingsOf
     from orchestra.wiring.identity import host_name
 
@@ -77,6 +78,7 @@ def _request(ctx: Context, ask: Interface) -> NewTask:
     new = new_task(ctx, ctx.names.config(args.config or old.config))
     return replace(
         cloning.changed(old, new, given),
+        origin=origin.again(old.origin, os.environ) if old.origin and "exec" not in given else None,
         account=local_machine.account(),
         host=host_name(),
         reuse=new.reuse,

@@ -208,6 +208,6 @@ def _failures(done: Changed) -> Iterator[str]:
     task, limit = done.after, done.after.policy.max_fails
     if task.hold and task.hold.cause is HoldCause.FAILURES:
         yield f"It is still held. To start its jobs again: maestro task release {task.id}"
-    elif limit and not task.hold and limit.reached(done.failures, task.jobs):
+    elif limit and not task.hold and limit.reached(done.failures, task.active_jobs):
         failed = human.count(done.failures, "job")
         yield f"{failed} {_has(done.failures)} failed already, so the task is held now"

@@ -106,6 +106,7 @@ def clone(session: Session, task: str, name: str | None, changes: Mapping[str, A
         BadInput, NotFound: there is no such task, or a change cannot be used.
     """
     from orchestra.domain import cloning
+    from orchestra.files import origin
     from orchestra.interface.new_tasks import SettingsOf
 
     old = session(SettingsOf(task, name))
@@ -113,7 +114,10 @@ def clone(session: Session, task: str, name: str | None, changes: Mapping[str, A
     new = new_task(session, old.name, **{**required, **changes})
     given = {*changes, *(() if old.volume else ("volume",))}
     changed = cloning.changed(old, new, given)
-    return replace(changed, account=new.account, host=new.host, reuse=new.reuse)
+    program = None
+    if old.origin and "command" not in changes:
+        program = origin.again(old.origin, os.environ)
+    return replace(changed, account=new.account, host=new.host, reuse=new.reuse, origin=program)
 
 
 def _after(given: TaskLike | Sequence[TaskLike]) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from orchestra.domain.models.tasks import Origin
 
 _PATIENCE = 5.0
 # Where git looks for its settings and how far it looks for a repository; all other GIT_ variables, such as GIT_DIR in
@@ -51,6 +54,21 @@ def commit(program: str, environ: Mapping[str, str]) -> Commit:
         why = f"git did not say within {_PATIENCE:g} s whether files differ from the commit, so it counts as changed"
         return Commit(found, dirty=True, note=why)
     return Commit(found, bool(changed.stdout or changed.returncode or tracked.returncode))
+
+
+def again(known: Origin, environ: Mapping[str, str]) -> Origin:
+    """Return where a program comes from now; what cannot be found out stays as it was."""
+    script = known.script
+    if script is None:
+        return known
+    found = commit(script, environ)
+    if found.name:
+        known = replace(known, commit=found.name, dirty=found.dirty)
+    try:
+        text = Path(script).read_bytes()
+    except OSError:
+        return known
+    return replace(known, sha256=hashlib.sha256(text).hexdigest())
 
 
 def _git(folder: str, environ: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:

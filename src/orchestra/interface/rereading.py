@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 
 from orchestra.domain.models.datasets import FileChoice, Manifest
-from orchestra.domain.models.tasks import Origin, Task
 from orchestra.files import file_lists, origin
 from orchestra.files.manifest import Progress
 from orchestra.interface.answers.task_inputs import TaskInputs, Updated
@@ -40,7 +37,8 @@ def update(
         if each.own
     ]
     more = _again(found.more, progress) if found.more else None
-    program = _origin(found.task, {files.root: files for _, files in read})
+    known = found.task.origin
+    program = origin.again(known, os.environ) if known else None
     for dataset, files in read:
         ask(UpdateDataSet(dataset.name, files, dataset.version_id))
     return found, ask(UpdateTask(task, more, program, every, bypass))
@@ -51,16 +49,3 @@ def _again(paths: tuple[str, ...], progress: Progress | None) -> Manifest:
     if not there:
         return Manifest("/", True, ())
     return file_lists.of_paths(there, progress, FileChoice(all_files=True))
-
-
-def _origin(task: Task, read: Mapping[str, Manifest]) -> Origin | None:
-    """Return where the program comes from now; what cannot be found out stays as it was."""
-    known = task.origin
-    if known is None or known.script is None:
-        return None
-    commit = origin.commit(known.script, os.environ)
-    if commit.name:
-        known = replace(known, commit=commit.name, dirty=commit.dirty)
-    script = read.get(known.script or "")
-    digest = script.entries[0].sha256 if script and not script.is_folder else None
-    return replace(known, sha256=digest.hex()) if digest else known
