@@ -233,9 +233,9 @@ def test_a_report(over: Maestro) -> None:
     refused = over.refused("task", "report", 0, "--file", "mine.html")
     assert "mine.html exists and is not a report, so it is not replaced." in refused
     assert "--file NAME.html writes another file." in refused
-    assert "cannot be written: No such file" in over.refused(
-        "task", "report", 0, "--file", "a/b.html"
-    )
+    over.line("user set --mail off")
+    said = over(*CREATE, "-t", "user.ana.silent", "--attach-report")
+    assert "note: your mail is off, so no report is sent" in said.err
     # Where the volume is not, the report has what the database has.
     (over.folder / "user.ana.mlp").rename(over.folder / "gone")
     assert over.line("task report 0 -q --file x.html").out == "x.html\n"

@@ -76,10 +76,15 @@ def existing(ctx: Context, ask: Interface) -> Task | None:
 def print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
     """Note what may not be intended, and what the new task waits for."""
     from orchestra import command_words
+    from orchestra.interface.me import Me
     from orchestra.interface.task_reports import WhyTaskWaits
 
     for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
+    if task.attach_report and not ask(Me()).mail:
+        ctx.out.note(
+            "note: your mail is off, so no report is sent; to turn it on: maestro user set --mail on"
+        )
     for reason in ask(WhyTaskWaits(task.id)):
         ctx.out.note(f"note: the task is waiting. {command_words.worded(reason)}")
 
