@@ -75,6 +75,8 @@ def test_columns_of_a_comparison() -> None:
     assert (found.alone(0), found.alone(1), found.changed) == (0, 1, 1)
     assert compare(A, B, goal="min:loss").better(1) == (1, 2)
     assert compare(A, B, goal="max:loss").better(1) == (1, 2)
+    few = compare(A, B, goal="min:loss", best=1)
+    assert (few.alone(1), few.better(1)) == (1, (1, 2))
 
 
 def column(name: str, *tables: Table, **query: Any) -> list[Any]:

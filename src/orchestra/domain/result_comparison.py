@@ -31,6 +31,7 @@ class Comparison:
         telling: the columns that people need: without values that all configs share, and without paths beside values.
         jobs: the names of the columns of jobs, in the order of the tasks.
         goal: the metric of which the difference to the first task is taken, None if nothing says which.
+        matches: all rows, also those that a limit leaves out.
         changed: the number of configs that have one path in all tasks, but not the same values.
     """
 
@@ -38,24 +39,24 @@ class Comparison:
     telling: tuple[SheetColumn[Match], ...]
     jobs: tuple[str, ...]
     goal: Goal | None
+    matches: tuple[Match, ...]
     changed: int
 
     def alone(self, place: int) -> int:
         """The number of configs that only one task has a result for."""
         return sum(
             match[place] is not None and match.count(None) == len(match) - 1
-            for match in self.sheet.rows
+            for match in self.matches
         )
 
     def better(self, place: int) -> tuple[int, int]:
         """The number of configs for which a task is better than the first one, and the number that can be compared."""
         if self.goal is None:
             return 0, 0
-        found = [_difference(self.goal.column, place, match) for match in self.sheet.rows]
-        differences = [each for each in found if each is not None]
-        return sum((each > 0) if self.goal.highest else (each < 0) for each in differences), len(
-            differences
-        )
+        found = [_difference(self.goal.column, place, match) for match in self.matches]
+        sign = 1 if self.goal.highest else -1
+        differences = [sign * each for each in found if each is not None]
+        return sum(each > 0 for each in differences), len(differences)
 
 
 def compared(
@@ -87,6 +88,7 @@ def compared(
         (*(telling if values else telling_paths), *jobs, *metrics),
         tuple(column.name for column in jobs),
         goal,
+        matches,
         sum(not all(_agree(column, match) for column in sources) for match in matches),
     )
 
