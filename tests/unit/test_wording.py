@@ -132,6 +132,7 @@ WITH_OPTIONS = (
     "task results",
     "task plot",
     "task report",
+    "dataset create",
     "dataset sweep",
     "node create",
     "pilot run",
