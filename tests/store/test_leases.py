@@ -132,6 +132,21 @@ def test_the_duty_is_held_across_a_hand_over_and_not_across_a_gap(world: World) 
     assert held() > first
 
 
+def test_a_conductor_of_the_version_before_is_replaced_and_does_not_come_back(
+    world: World,
+) -> None:
+    acquired_before = (
+        "update leader set term = term + 1, holder = 'old', preferred = true, expires = now() + interval '4 s' "
+        "where expires < now() or not preferred"
+    )
+    assert world.conn.execute(acquired_before).rowcount == 1
+    term = leader.acquire(world.conn, "a", "a", 4, preferred=False)
+    assert term
+    assert world.conn.execute(acquired_before).rowcount == 0
+    assert leader.acquire(world.conn, "b", "b", 4, preferred=True) is None
+    term.check(world.conn)
+
+
 def test_a_clock_that_was_set_back_blocks_no_pilot(world: World) -> None:
     world.conn.execute(
         "update leader set expires = now() + interval '1 h', held_since = now() - interval '1 d'"

@@ -14,6 +14,8 @@ from orchestra.store.driver.sql import load
 
 SQL = load("cluster/leader")
 CONDUCTOR = "conductor"
+LEVEL = 1
+"""Raised when conductors of older versions must not go on beside this one. 1: they know max_running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,14 @@ class Term:
 def acquire(
     conn: psycopg.Connection, holder: str, name: str, seconds: float, *, preferred: bool
 ) -> Term | None:
-    """Become conductor if there is none; otherwise None."""
+    """Become conductor if there is none, or one of an older version; otherwise None."""
     params = {
         "duty": CONDUCTOR,
         "holder": holder,
         "name": name,
         "seconds": seconds,
         "preferred": preferred,
+        "level": LEVEL,
     }
     try:
         row = conn.execute(SQL.acquire, params).fetchone()

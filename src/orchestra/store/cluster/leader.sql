@@ -1,16 +1,22 @@
 -- The holder of each duty that one process carries out for all: one row per duty, times by the database's clock.
 
 -- name: acquire
--- Takes a duty that nobody holds, or, for a preferred conductor, one whose holder is not preferred. A term never
+-- Takes a duty that nobody holds, or, for a preferred conductor, one whose holder is not preferred, or one whose holder
+-- is of an older version; that one must not take it back, even if it is preferred. A term never
 -- lasts a minute: one that does was written before the clock was set back. Up to ten seconds without a holder are a
 -- handover: pilots miss one renewal in that time, and every lease has a larger margin. More is a gap.
 update leader set
-    term = term + 1, holder = %(holder)s, holder_name = %(name)s, preferred = %(preferred)s,
+    term = term + 1, holder = %(holder)s, holder_name = %(name)s,
+    preferred = %(preferred)s or expires > now() and (level_term is distinct from term or level < %(level)s),
+    level = %(level)s, level_term = term + 1,
     expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1,
     held_since = case when expires > now() - interval '10 seconds' and expires < now() + interval '1 minute'
         then held_since else now() end
 where duty = %(duty)s
-    and (expires < now() or expires > now() + interval '1 minute' or (%(preferred)s and not preferred))
+    and (
+        expires < now() or expires > now() + interval '1 minute' or (%(preferred)s and not preferred)
+        or level_term is distinct from term or level < %(level)s
+    )
 returning term, beat
 
 -- name: renew

@@ -10,6 +10,12 @@ alter table task
     add column attach_report boolean not null default false,
     add column origin jsonb;
 
+-- What the holder's program knows (store/cluster/leader.py), in which term. Programs of schema 15 write neither, and know
+-- no max_running: they would release more jobs.
+alter table leader
+    add column level integer,
+    add column level_term bigint;
+
 -- The jobs of one task that wait before a retry: they take none of the places that max_running allows. The condition
 -- means "not null", in words that keep statements for all tasks on job_not_before.
 create index job_delayed on job (task_id, not_before) where not_before > '-infinity';
