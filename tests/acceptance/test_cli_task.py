@@ -236,6 +236,7 @@ SHOWN = {
     "policy": dict,
     "resources": dict,
     "run": int,
+    "revision": int,
     "test_started_at": type(None),
     "work_started_at": type(None),
     "typical_seconds": type(None),
@@ -566,6 +567,16 @@ def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
     assert "at most 2 h a job" in shown
     assert ana.line("task show 0 -o json").json["resources"]["memory_bytes"] == 4 * 10**9
     assert "note: the task is waiting. " in ana.line("task set 0 --cores 64 --timeout none").err
+    assert ana.line("task set 0 --grace 5s -o json").json == [
+        {
+            "id": 0,
+            "name": "user.ana.mlp",
+            "state": "REGISTERED",
+            "revision": 4,
+            "changes": [{"setting": "grace", "from": "30 s", "to": "5.0 s"}],
+        }
+    ]
+    assert ana.line("task set 0 --priority 1 -q").out == "0\n"
     ana.line("task kill 0")
     assert ana.line("task set 0 --cores 1").err.endswith("maestro task retry 0\n")
     for typed, error in (

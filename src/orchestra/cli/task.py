@@ -183,6 +183,7 @@ VERBS = (
         later("orchestra.cli.task_set:set_arguments"),
         example="maestro task set 0 --priority 5\nmaestro task set 0 --timeout 4h --memory 8GB --retries 2\n"
         "maestro task set --id 0 1 2 --max-running 20 --max-fails none",
+        output=True,
         description=_SET,
     ),
     Verb(

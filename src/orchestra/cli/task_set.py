@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestra.cli.argument_types import Amount, at_least, unit_notes, whole
-from orchestra.cli.output import clean
+from orchestra.cli.output import Record, clean
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -111,7 +111,7 @@ def set_tasks(ctx: Context) -> int:
     """Change settings of tasks."""
     from orchestra.interface.task_changes import SetTask
 
-    settings = _settings(ctx)
+    settings, changed = _settings(ctx), []
     with ctx.interface() as ask:
         ids = the_ids(ctx, ask)
         for note in unit_notes(ctx.args):
@@ -119,15 +119,36 @@ def set_tasks(ctx: Context) -> int:
 
         def one(task: int) -> None:
             done = ask(SetTask(task, settings))
-            title = f"task {done.after.id} ({done.after.name})"
-            if not done.changes:
-                ctx.out.say(f"{title} has these settings already")
-                return
-            ctx.out.say(f"{title}: {clean(', '.join(map(_change_words, done.changes)))}")
-            for note in _notes(ask, done):
+            changed.append(done)
+            if ctx.out.for_people:
+                ctx.out.say(_line(done))
+            for note in _notes(ask, done) if done.changes else ():
                 ctx.out.note(note)
 
-        return for_each(ids, one)
+        status = for_each(ids, one)
+    if not ctx.out.for_people:
+        ctx.out.items(changed, (), record=_record, key=lambda done: done.after.id, empty="")
+    return status
+
+
+def _line(done: Changed) -> str:
+    title = f"task {done.after.id} ({done.after.name})"
+    if not done.changes:
+        return f"{title} has these settings already"
+    return f"{title}: {clean(', '.join(map(_change_words, done.changes)))}"
+
+
+def _record(done: Changed) -> Record:
+    return {
+        "id": done.after.id,
+        "name": done.after.name,
+        "state": done.after.state.value,
+        "revision": done.after.revision,
+        "changes": [
+            {"setting": change.name, "from": change.before, "to": change.after}
+            for change in done.changes
+        ],
+    }
 
 
 def _settings(ctx: Context) -> NewSettings:

@@ -282,6 +282,7 @@ def _record(report: TaskReport) -> Record:
             "memory_bytes": task.resources.memory_bytes,
         },
         "run": task.run,
+        "revision": task.revision,
         "test_started_at": task.test_started_at,
         "work_started_at": task.work_started_at,
         "typical_seconds": task.typical_seconds,

@@ -39,6 +39,7 @@ def change(conn: psycopg.Connection, caller: Caller, task: int, given: NewSettin
         changes = task_settings.differences(before, after)
         if changes:
             _apply(conn, locked, before, after, changes, caller.name)
+            after = own_task(conn, caller, task)
         return Changed(before, after, changes, task_mutations.failures(conn, task))
 
     return in_transaction(conn, work)
