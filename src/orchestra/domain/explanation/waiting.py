@@ -93,6 +93,8 @@ def _obstacles(facts: Facts) -> Iterator[Sentence]:
             else "To release it"
         )
         yield words(f"{how}: ", Action.RELEASE_TASK(task=task.id))
+        if task.hold.lasts:
+            yield words("If its inputs were changed on purpose: ", Action.UPDATE_TASK(task=task.id))
     if task.after and task.state is not TaskState.KILL:
         yield from dependencies.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
