@@ -10,12 +10,12 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput
-from orchestra.domain.models.datasets import FileChoice, Manifest
+from orchestra.domain.models.datasets import FileChoice, Manifest, Taken
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.runs import Files
 from orchestra.domain.models.tasks import Origin
 from orchestra.files import file_lists, manifest
-from orchestra.interface.answers.runs import Run, Taken
+from orchestra.interface.answers.runs import Run
 from orchestra.services import datasets
 from orchestra.services.tasks import runs
 from support.registering import register

@@ -165,7 +165,7 @@ def _title_of(taken: RunInput) -> str:
 
 
 def _taken_words(taken: RunInput) -> str:
-    from orchestra.interface.answers.runs import Taken
+    from orchestra.domain.models.datasets import Taken
 
     dataset = taken.dataset
     how = {

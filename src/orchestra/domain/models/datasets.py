@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,11 @@ class Manifest:
     @property
     def bytes(self) -> int:
         return sum(entry.size or 0 for entry in self.entries)
+
+
+class Taken(StrEnum):
+    """How the files of a run came to be a data set."""
+
+    NEW = "new"
+    AS_IT_WAS = "as it was"
+    NEW_VERSION = "new version"

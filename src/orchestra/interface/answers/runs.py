@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.datasets import DataSet, Taken
 from orchestra.domain.models.tasks import Task
 from orchestra.interface.answers.new_tasks import Preview
-
-
-class Taken(StrEnum):
-    """How the files of a run came to be a data set."""
-
-    NEW = "new"
-    AS_IT_WAS = "as it was"
-    NEW_VERSION = "new version"
 
 
 @dataclass(frozen=True, slots=True)

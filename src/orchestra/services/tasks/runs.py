@@ -9,10 +9,10 @@ import psycopg
 
 from orchestra.domain import manifests
 from orchestra.domain.caller import Caller
-from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.datasets import DataSet, Taken
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.runs import Files
-from orchestra.interface.answers.runs import Run, RunInput, RunPlan, Taken
+from orchestra.interface.answers.runs import Run, RunInput, RunPlan
 from orchestra.services import names
 from orchestra.services.tasks import creation
 from orchestra.store import datasets as store

@@ -67,6 +67,8 @@ def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
 class _UnknownRole(DatabaseUnavailable):
     """A dump grants rights to a role that this server does not have."""
 
+    code = "unknown_role"
+
 
 def restore(url: str, path: Path) -> None:
     """Replace everything that Orchestra stores in a database by a dump, in one transaction.
