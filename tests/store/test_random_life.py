@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestra.domain.errors import OrchestraError
@@ -286,6 +286,7 @@ def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection
     limit=st.one_of(st.none(), st.integers(1, 3)),
     life=st.lists(steps, max_size=30),
 )
+@example(test_jobs=1, retries=0, limit=None, life=[("conduct", 1), ("update", {1}, False)])
 def test_states_move_along_the_table_and_counts_are_exact(
     connections: Sequence[psycopg.Connection],
     test_jobs: int,

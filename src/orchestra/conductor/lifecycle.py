@@ -142,6 +142,8 @@ def _why_passed(test: TestFacts) -> str:
         (test.matured, "running well"),
         (test.without_slot, "had no slot"),
     ]
+    if not test.jobs:
+        return "the files of its test jobs are gone"
     (first, what), *others = [(jobs, words) for jobs, words in parts if jobs]
     rest = "".join(f", {jobs} {words}" for jobs, words in others)
     return f"{first} of {test.jobs} tests {what}{rest}"

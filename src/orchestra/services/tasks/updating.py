@@ -22,6 +22,7 @@ from orchestra.store import datasets as dataset_store
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
+from orchestra.store.jobs import job_mutations
 from orchestra.store.tasks import config_lists, revisions, sources, task_mutations
 
 
@@ -228,5 +229,6 @@ def _resume(
         hold = None
     config_lists.restart_failed(conn, task.id)
     if locked.state is TaskState.TESTING:
+        job_mutations.replace_test_jobs(conn, task.id, locked.test_jobs)
         lifecycle.readmit_test_jobs(conn, locked, by=by)
     return hold

@@ -34,6 +34,10 @@ def mark_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> None:
     conn.execute(SQL.mark_test_jobs, {"task": task, "limit": limit})
 
 
+def replace_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> None:
+    conn.execute(SQL.replace_test_jobs, {"task": task, "limit": limit})
+
+
 def release_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
     return conn.execute(SQL.release_jobs, {"task": task, "limit": limit}).rowcount
 

@@ -21,6 +21,16 @@ where (task_id, ordinal) in (
     limit %(limit)s
 )
 
+-- name: replace_test_jobs
+-- Marks further jobs while fewer than `limit` are of the test: the files of the others are gone. Walks job_waiting.
+update job set is_test = true
+where (task_id, ordinal) in (
+    select task_id, ordinal from job
+    where task_id = %(task)s and state = 'registered' and not is_test
+    order by turn, ordinal
+    limit greatest(0, %(limit)s - (select count(*) from job where task_id = %(task)s and is_test))
+)
+
 -- name: release_jobs
 -- Walks job_waiting from its start. Updates rows by their place, so the new rows lie in the order of the old ones
 -- and claims find neighbours on one page. The task is shared, so no command changes these jobs; a job that a pilot
