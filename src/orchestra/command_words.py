@@ -22,6 +22,8 @@ from orchestra.domain.wording import (
 
 COMMANDS = {
     Action.START_ALL: "maestro up",
+    Action.RUN_SCRIPT: "maestro run train.py configs/",
+    Action.RUN_COMMAND: "maestro run --exec {command} configs/",
     Action.STOP_ALL: "maestro down",
     Action.LIST_TASKS: "maestro task list",
     Action.LIST_ALL_TASKS: "maestro task list -a",
@@ -69,6 +71,7 @@ OPTIONS = {
     Field.AGAINST: "--against",
     Field.ALL_FILES: "--all-files",
     Field.BIND: "--bind",
+    Field.COMMAND: "--exec",
     Field.CORES: "--cores",
     Field.CPU: "-ec",
     Field.CPU_MAXIMUM: "-mc",

@@ -25,6 +25,7 @@ from orchestra.domain.wording import Action, Field, Given, Sentence, Setting, Wo
 
 SOURCE = Path(orchestra.__file__).parent
 VALUES: dict[str, str | int] = {
+    "command": "train.py -c %IN -o %OUT",
     "task": 3,
     "job": 17,
     "name": "ana-1",
@@ -221,6 +222,8 @@ def test_fields_are_arguments(said: Sentence, python: str) -> None:
 SPOKEN = re.compile(r"\bmaestro [a-z]|(?<![\w=-])--[a-z]")
 ALLOWED = {
     "files/image_files.py": "apptainer's own option",
+    "files/origin.py": "git's commands and options",
+    "store/postgres/sharing.py": "a mark in a file, and the name of a connection",
     "store/postgres/dump.py": "options of PostgreSQL's programs, and the name of a connection",
     "store/postgres/dump_check.py": "names of connections",
     "store/postgres/initdb.py": "options of PostgreSQL's programs",

@@ -82,7 +82,7 @@ def _own_network(machine: Machine) -> Access:
     if address is None:
         raise BadInput(
             "this machine has no default route, so it is not clear with which network to share.",
-            hint="Name the network: maestro up --share 10.1.0.0/16",
+            hint="Name the network, for example 10.1.0.0/16.",
         )
     return _of_own_address(ip_address(address), machine)
 

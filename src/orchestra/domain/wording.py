@@ -25,6 +25,8 @@ class Action(Enum):
         return member
 
     START_ALL = ("start_all",)
+    RUN_SCRIPT = ("run_script",)
+    RUN_COMMAND = "run_command", "command"
     STOP_ALL = ("stop_all",)
 
     LIST_TASKS = ("list_tasks",)
@@ -89,6 +91,7 @@ class Field(Enum):
     AGAINST = "against"
     ALL_FILES = "all_files"
     BIND = "bind"
+    COMMAND = "command"
     CORES = "cores"
     CPU = "cpu"
     CPU_MAXIMUM = "cpu_maximum"

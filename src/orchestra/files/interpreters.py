@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.secrets import without_secrets
+from orchestra.domain.wording import Action, words
 
 _PATIENCE = 20.0
 _WHICH = "import sys; print(sys.executable)"
@@ -24,12 +26,15 @@ def active(environ: Mapping[str, str]) -> str:
         BadInput: there is none.
     """
     for path in _candidates(environ):
-        if os.access(path, os.X_OK) and (found := _itself(path)):
+        if os.access(path, os.X_OK) and (found := _itself(path, environ)):
             return found
     raise BadInput(
         "no python3 was found on PATH"
         + (", except that of Orchestra itself." if _own_folder() else "."),
-        hint='Activate your environment, or name its Python: --exec "/path/to/python3 train.py -c %IN -o %OUT".',
+        hint=words(
+            "Activate your environment, or name its Python: ",
+            Action.RUN_COMMAND(command="/path/to/python3 train.py -c %IN -o %OUT"),
+        ),
     )
 
 
@@ -56,7 +61,7 @@ def _same(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _itself(path: str) -> str | None:
+def _itself(path: str, environ: Mapping[str, str]) -> str | None:
     """Return the path that a Python has for itself; None if it does not work.
 
     What is found on PATH may be a script that chooses a Python by the current folder, as that of pyenv does.
@@ -64,6 +69,7 @@ def _itself(path: str) -> str | None:
     try:
         done = subprocess.run(
             [path, "-I", "-S", "-c", _WHICH],
+            env=without_secrets(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,

@@ -14,12 +14,13 @@ from pathlib import Path
 from orchestra.domain.errors import BadInput
 from orchestra.domain.escaping import escaped
 from orchestra.domain.nearest import nearest
+from orchestra.domain.wording import Action, Field, words
 from orchestra.files import fs_health, local_machine
 from orchestra.files.listing import check_path_text, unreadable
 
 _PYTHON = re.compile(r"python[0-9.]*")
 _CONFIGS = (".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".csv", ".txt")
-_ORDER = "The script comes first: maestro run train.py configs/"
+_ORDER = words("The script comes first: ", Action.RUN_SCRIPT)
 _LONGEST_LINE = 256
 
 
@@ -70,8 +71,7 @@ def _itself(program: str) -> str:
 
 def _other(typed: str, path: str, which: Callable[[str], str | None]) -> Script:
     line = _first_line(path)
-    words = line.split() if line else []
-    program = _program(words)
+    program = _program(line.split() if line else [])
     if program and "/" not in program and _PYTHON.fullmatch(program):
         return Script(path, python=True)
     if os.access(path, os.X_OK):
@@ -81,15 +81,18 @@ def _other(typed: str, path: str, which: Callable[[str], str | None]) -> Script:
     if path.endswith(_CONFIGS):
         raise BadInput(f"{escaped(typed)} is not a script.", hint=_ORDER)
     shown = shlex.quote(typed)
+    command = f"PROGRAM {shown} -c %IN -o %OUT"
     if program:
         raise BadInput(
             f"{escaped(typed)} is to be run by {escaped(program)}, which was not found here.",
-            hint=f'Name the program yourself: --exec "PROGRAM {shown} -c %IN -o %OUT"',
+            hint=words("Name the program yourself: ", Action.RUN_COMMAND(command=command)),
         )
     raise BadInput(
         f"{escaped(typed)} is not executable, and its first line does not name a program that runs it (#!).",
-        hint=f'chmod +x {shown} makes a program executable; --exec "PROGRAM {shown} -c %IN -o %OUT" names one that '
-        "reads it.",
+        hint=words(
+            f"chmod +x {shown} makes a program executable. To name one that reads it: ",
+            Action.RUN_COMMAND(command=command),
+        ),
     )
 
 
@@ -123,8 +126,12 @@ def _not_found(
     if " " in typed or ("/" not in typed and which(typed)):
         command = typed if " " in typed else f"{typed} train.py"
         return BadInput(
-            f"there is no script {escaped(typed)} here; a command is given with --exec.",
-            hint=f'maestro run --exec "{escaped(command)} -c %IN -o %OUT" configs/',
+            words(
+                f"there is no script {escaped(typed)} here; a command is given with ",
+                Field.COMMAND,
+                ".",
+            ),
+            hint=words(Action.RUN_COMMAND(command=f"{escaped(command)} -c %IN -o %OUT")),
         )
     guess = nearest(os.path.basename(path), _beside(path))  # noqa: PTH119
     meant = f' Did you mean "{escaped(guess)}"?' if guess else ""

@@ -83,6 +83,7 @@ def begin(
     `news` are lines about what was created before.
     """
     from orchestra.cli.local import pilots
+    from orchestra.store.postgres.sharing import is_in_effect
     from orchestra.wiring.pilot import PilotSpec, check_root
     from orchestra.wiring.sharing import shared
 
@@ -93,7 +94,10 @@ def begin(
         _say(ctx, "database", _database_in_words(ctx, created))
         if share := shared(ctx.settings):
             url_file = _short(share.url_file)
-            _say(ctx, "shared", f"{sharing.in_words(share)}; its address is in {url_file}")
+            words = f"{sharing.in_words(share)}; its address is in {url_file}"
+            if not is_in_effect(conn, share):
+                words = f"not now: at its start, it could not listen at {share.host}:{share.port}"
+            _say(ctx, "shared", words)
         me = caller(ctx, conn)
         node, names = _this_node(ctx, conn, me, cpus, gpus)
         _say(ctx, "node", _node_in_words(node, names))

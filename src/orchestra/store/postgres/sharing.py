@@ -120,19 +120,24 @@ def remove_role(conn: psycopg.Connection) -> None:
         conn.execute(_SQL.remove_role)
 
 
+def is_in_effect(conn: psycopg.Connection, share: Share) -> bool:
+    """Whether the server listens as a share says; at its start, the address or the port may have been unavailable."""
+    found = conn.execute(_SQL.listens).fetchone()
+    return found == (",".join(share.listen), share.port)
+
+
 def check(conn: psycopg.Connection, share: Share, password: str) -> None:
     """Check that the server listens as it should, and that other machines' role can connect.
 
     Raises:
         DatabaseUnavailable: it does not, or cannot.
     """
-    addresses, port = conn.execute(_SQL.listens).fetchone() or ("", 0)
-    if (addresses, port) != (",".join(share.listen), share.port):
+    if not is_in_effect(conn, share):
         raise DatabaseUnavailable(
-            f'the embedded database listens on "{addresses}", port {port}: an "alter system" has set that.',
-            hint='Connect to it and run "alter system reset all", then try again.',
+            f"the embedded database does not listen at {share.host}:{share.port}.",
+            hint='If its settings were changed with "alter system", run "alter system reset all" in it.',
         )
-    connect(share.url(password), name="maestro up --share").close()
+    connect(share.url(password), name="maestro up").close()
 
 
 def trouble(share: Share) -> str | None:
@@ -140,14 +145,10 @@ def trouble(share: Share) -> str | None:
     for address in share.listen:
         if not has_address(address):
             return (
-                f"{address} is no longer an address of this machine, so the database is not shared now. "
-                "To share it at another one: maestro up --share NETWORK"
+                f"the database is not shared now: {address} is no longer an address of this machine"
             )
         if not is_free(address, share.port):
-            return (
-                f"another program uses port {share.port} of {address}, so the database is not shared now. "
-                "To share it at another port: maestro up --share --port PORT"
-            )
+            return f"the database is not shared now: another program uses port {share.port} of {address}"
     return None
 
 
