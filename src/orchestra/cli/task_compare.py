@@ -72,7 +72,8 @@ def _notes(found: Comparison, labels: Sequence[str], tasks: Sequence[Task]) -> I
         which = "highest" if found.goal.highest else "lowest"
         for place, label in enumerate(labels[1:], 1):
             better, of = found.better(place)
-            yield (
-                f"{label} is better than {labels[0]} in {better:,} of {human.count(of, 'config')} "
-                f"({which} {found.goal.column.name})"
-            )
+            if of:
+                yield (
+                    f"{label} is better than {labels[0]} in {better:,} of {human.count(of, 'config')} "
+                    f"({which} {found.goal.column.name})"
+                )
