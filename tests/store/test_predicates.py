@@ -51,3 +51,10 @@ def test_indexes_are_found_through_conditions(conn: psycopg.Connection) -> None:
             conn, "select from job where task_id = 1 and turn <= 0 and is_claimable(job)"
         )
         assert "outbox_waiting" in _plan(conn, "select from outbox o where is_pending(o)")
+
+
+def test_the_trigger_on_jobs_joins_by_hashes(conn: psycopg.Connection) -> None:
+    """What a statement has changed has no keys, and may be 5,000 rows; pilots' connections join by keys alone."""
+    row = conn.execute("select proconfig from pg_proc where proname = 'job_changed'").fetchone()
+    assert row is not None
+    assert sorted(row[0]) == ["enable_hashjoin=on", "enable_nestloop=off"]

@@ -132,7 +132,8 @@ begin atomic
 end;
 
 -- As it was, and it counts the removed jobs.
-create or replace function job_changed() returns trigger language plpgsql set enable_nestloop = off as $$
+create or replace function job_changed() returns trigger language plpgsql
+set enable_nestloop = off set enable_hashjoin = on as $$
 declare
     wrong record;
     claimable record;
