@@ -20,11 +20,16 @@ _KEPT = {
 
 COMMANDS = """
 task list -a | task list -a -q | task list -a -o json | task show 0 | task show 0 -o json | task show 1
-task results 0 | task results 0 -o csv | task results 0 -o json | task results 0 -q | task plot 0 | task queue
-task queue -o json | task queue -q | task hold 1 | task release 1 | task retry 0 | task clean 0 | task delete 1
+task results 0 | task results 0 -o csv | task results 0 -o json | task results 0 -q | task plot 0 | task report 0
+task logs 0
+task queue
+task queue -o json | task queue -q | task hold 1 | task release 1 | task set 0 --retries 1 | task retry 0
+task clean 0 | task delete 1
 task wait 0 --timeout 1s | task kill 1 | task delete 0 --remove | task delete 0 --yes | task list
-job list 0 | job list 0 -q | job list 0 -o json | job show 0/0 | job show 0/1 | job show 0/1 -o json | job explain 0/1
-job explain 1/0 | job explain 0/1 -o json | job logs 0/1 | job logs 0/1 -f | job logs 1/0 | job retry 0/1 | job kill 1/0
+job list 0 | job list 0 -q | job list 0 -o json | job list -a | job logs 0 --failed | job show 0/0 | job show 0/1
+job show 0/1 -o json | job explain 0/1
+job explain 1/0 | job explain 0/1 -o json | job logs 0/1 | job logs 0/1 -f | job logs 1/0 | job retry 0/1
+job kill 1/0
 dataset list -a | dataset list -a -q | dataset list -a -o json | dataset show DATASET | dataset show DATASET -o json
 dataset update DATASET | dataset delete -n DATASET --yes
 node list | node list -q | node list -o json | node show -n NODE | node show -n NODE -o json | node drain -n NODE
@@ -37,7 +42,8 @@ completion --names task | completion --names dataset | completion --names node |
 """
 ELSEWHERE = {
     "up", "demo", "version", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
-    "user create", "mail test", "pilot run", "pilot install", "conductor run", "db start", "db stop", "db dump",
+    "user create", "run", "task add", "task clone", "mail test", "pilot run", "pilot install", "conductor run",
+    "db start", "db stop", "db dump",
     "db restore", "db accept", "job run",
 }  # fmt: skip
 """Print what was typed or nothing of the database, never end, or run a program that prints something itself."""

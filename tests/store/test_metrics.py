@@ -15,7 +15,7 @@ from orchestra.domain.metrics import Metrics, to_keep
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.files.results import read
-from orchestra.interface.task_reports import ReportTask
+from orchestra.interface.reports import ReportTask
 from orchestra.services import datasets, work
 from orchestra.services.tasks import actions, reports, results
 from orchestra.services.tasks.best import best_results

@@ -31,7 +31,7 @@ def report_arguments(parser: Parser) -> None:
 def write_report(ctx: Context) -> None:
     """Write the report on a task into a file."""
     from orchestra.files.beside import write_marked
-    from orchestra.interface.task_reports import ReportTask
+    from orchestra.interface.reports import ReportTask
     from orchestra.reports import page
 
     with ctx.interface() as ask:

@@ -54,7 +54,7 @@ def frame(
 def report(session: Session, task: int, file: Path | None) -> str:
     """Return the report on a task as HTML; write it to a file if one is named."""
     from orchestra.files import beside, report_files
-    from orchestra.interface.task_reports import ReportTask
+    from orchestra.interface.reports import ReportTask
     from orchestra.reports import page
 
     found = session(ReportTask(str(task)))

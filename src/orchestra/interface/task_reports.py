@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.wording import Sentence
-from orchestra.interface.answers.task_reports import Report, TaskReport
+from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.interface.operation import Question
 
 
@@ -15,17 +15,6 @@ class ShowTask(Question[TaskReport]):
 
     Raises:
         BadInput, NotFound: there is none.
-    """
-
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReportTask(Question[Report]):
-    """What the written report on a task is made of (`orchestra.reports`). Its size does not grow with the task.
-
-    Raises:
-        BadInput, NotFound: there is no such task.
     """
 
     word: str

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from orchestra.domain.wording import Sentence
 from orchestra.interface import task_reports as ask
-from orchestra.interface.answers.task_reports import Report, TaskReport
+from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.interface.local import Scope
-from orchestra.services.tasks import reports as written
 from orchestra.services.tasks import selection, views
 
 
 def show_task(scope: Scope, asked: ask.ShowTask) -> TaskReport:
     return views.show(scope.conn, asked.word)
-
-
-def report_task(scope: Scope, asked: ask.ReportTask) -> Report:
-    return written.facts(scope.conn, asked.word)
 
 
 def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[Sentence, ...]:
