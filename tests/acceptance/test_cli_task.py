@@ -19,7 +19,8 @@ from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
+both_servers = pytest.mark.servers("embedded", "debian15")
+"""For tests with the most statements. What commands print does not depend on the server."""
 
 EXEC = "train -d %DATA -c %IN -o %OUT"
 CREATE = ["task", "create", "-c", "user.ana.grid", "-d", "user.ana.data"]
@@ -43,6 +44,7 @@ def made(ana: Maestro, name: str = "mlp", *more: str) -> int:
     return int(said.out)
 
 
+@both_servers
 def test_create_says_what_will_happen(ana: Maestro) -> None:
     said = ana(*CREATE, "-t", "user.ana.mlp", "--exec", EXEC, "--queue", "cpu")
     folder = ana.folder / "user.ana.mlp"
@@ -121,6 +123,7 @@ def test_create_refuses_in_one_sentence(ana: Maestro, change: dict[str, str], sa
     assert not (ana.folder / "hacked").exists()
 
 
+@both_servers
 def test_a_clone_has_the_old_settings_and_the_changes(ana: Maestro) -> None:
     made(ana, "mlp", "--timeout", "2h", "--env", "A=1", "--retries", "3", "--test-jobs", "4")
     dry = ana("task", "clone", "mlp", "--dry-run", "--env", "B=2")
@@ -255,6 +258,7 @@ def types(record: dict[str, Any]) -> dict[str, type]:
     return {key: type(value) for key, value in record.items()}
 
 
+@both_servers
 def test_list_and_show_keep_their_json(ana: Maestro) -> None:
     made(ana)
     (listed,) = ana.line("task list -o json").json
@@ -289,6 +293,7 @@ def test_the_list_has_its_columns_and_with_counts_those_of_the_original(ana: Mae
     ]  # fmt: skip
 
 
+@both_servers
 def test_hold_and_release(ana: Maestro) -> None:
     made(ana)
     assert "task 0 (user.ana.mlp) is held" in ana.line("task hold 0 --reason 'new data'").out
@@ -299,6 +304,7 @@ def test_hold_and_release(ana: Maestro) -> None:
     assert "was not held" in ana.line("task release 0").out
 
 
+@both_servers
 def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
     world.run_all(failing=(3, 7))
@@ -320,6 +326,7 @@ def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> Non
     assert len(ana.line("task list -a -o json").json) == 1
 
 
+@both_servers
 def test_kill_says_how_many_were_alive(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
     pilot = world.pilot(is_root=True)
@@ -367,6 +374,7 @@ def test_wait_draws_on_a_terminal_and_ctrl_c_leaves_the_tasks(ana: Maestro, worl
         )
 
 
+@both_servers
 def test_wait_says_broken(ana: Maestro, world: World) -> None:
     made(ana)
     world.run_all(failing=(0,))
@@ -376,6 +384,7 @@ def test_wait_says_broken(ana: Maestro, world: World) -> None:
     assert "1 x exit status 3" in shown
 
 
+@both_servers
 def test_delete_refuses_live_tasks_and_force_kills_first(ana: Maestro) -> None:
     made(ana)
     said = ana.refused("task", "delete", "--id", "0")
@@ -427,6 +436,7 @@ def test_ones_own_names_may_be_short(ana: Maestro, world: World) -> None:
     assert new_set.out.startswith("user.bob.mlp: 1 file")
 
 
+@both_servers
 def test_ranges_and_unknown_ids(ana: Maestro, world: World) -> None:
     for name in ("one", "two", "three"):
         made(ana, name)
@@ -501,6 +511,7 @@ def test_a_task_whose_folders_cannot_all_go_stays_until_they_have_gone(
     assert not folder.parent.exists()
 
 
+@both_servers
 def test_repro_makes_a_job_of_each_output(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
     assert "its outputs are not complete" in ana.refused(
@@ -521,6 +532,7 @@ def test_repro_makes_a_job_of_each_output(ana: Maestro, world: World) -> None:
     )  # fmt: skip
 
 
+@both_servers
 def test_a_data_set_in_use_is_not_deleted(ana: Maestro) -> None:
     made(ana)
     for name in ("grid", "data"):
@@ -531,6 +543,7 @@ def test_a_data_set_in_use_is_not_deleted(ana: Maestro) -> None:
     assert "is deleted" in ana.line("castor unregistry -d user.ana.grid").out
 
 
+@both_servers
 def test_the_queue_shows_what_runs_and_what_comes_next(ana: Maestro, world: World) -> None:
     assert "No job runs or waits on queue gpu" in ana.line("task queue -n gpu").err
     made(ana, "mlp", "--bypass")
@@ -553,6 +566,7 @@ def test_the_queue_shows_what_runs_and_what_comes_next(ana: Maestro, world: Worl
     assert "gauss" in ana.line("task queue -n cpu").out
 
 
+@both_servers
 def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
     made(ana, "mlp", "--bypass")
     said = ana.line("task set 0 --timeout 2h --memory 4GB --priority 3 --max-fails 5%")
@@ -641,6 +655,7 @@ def _on_terminal(ana: Maestro, answer: bytes, *words: str) -> str:
     return said.decode()
 
 
+@both_servers
 def test_clean_frees_superseded_attempts(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
     world.run_all(failing=(2,))

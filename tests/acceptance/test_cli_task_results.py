@@ -161,31 +161,31 @@ def test_two_tasks_side_by_side(over: Maestro, world: World) -> None:
     assert "--group-by takes one task" in over.refused("task", "results", 0, 1, "--group-by", "lr")
 
 
-@pytest.mark.parametrize(
-    ("command", "sentence"),
-    [
-        ("--where lr<", "--where, column 4: a value is expected, not the end."),
-        (
-            "--where lrr<1",
-            '--where, column 1: the results have no column "lrr". Did you mean "lr"?',
-        ),
-        ("--group-by lr,knd", 'no column "knd"'),
-        ("--group-by lr --columns net.kind", '"net.kind" has no numbers, so no mean.'),
-        ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
-        ("--best 0", "--best needs a whole number of at least 1."),
-        ("--desc", "--desc needs --sort"),
-        ("--direction max", "--direction needs --best, --sort or --group-by."),
-        ("--direction up --best 1", 'cannot be "up"'),
-        ("--desc --sort lr --direction min", "--desc and --direction min contradict each other"),
-        ("--sort -lr --direction min", "--sort -lr and --direction min contradict each other"),
-        ("--out r.xlsx", "does not end with a known suffix"),
-        ("--out nowhere/r.csv", "nowhere/r.csv cannot be written: No such file or directory."),
-        ("-o xml", 'cannot be "xml".'),
-        ("--columns lr,nothing", 'no column "nothing"'),
-    ],
+MISTAKES = (
+    ("--where lr<", "--where, column 4: a value is expected, not the end."),
+    (
+        "--where lrr<1",
+        '--where, column 1: the results have no column "lrr". Did you mean "lr"?',
+    ),
+    ("--group-by lr,knd", 'no column "knd"'),
+    ("--group-by lr --columns net.kind", '"net.kind" has no numbers, so no mean.'),
+    ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
+    ("--best 0", "--best needs a whole number of at least 1."),
+    ("--desc", "--desc needs --sort"),
+    ("--direction max", "--direction needs --best, --sort or --group-by."),
+    ("--direction up --best 1", 'cannot be "up"'),
+    ("--desc --sort lr --direction min", "--desc and --direction min contradict each other"),
+    ("--sort -lr --direction min", "--sort -lr and --direction min contradict each other"),
+    ("--out r.xlsx", "does not end with a known suffix"),
+    ("--out nowhere/r.csv", "nowhere/r.csv cannot be written: No such file or directory."),
+    ("-o xml", 'cannot be "xml".'),
+    ("--columns lr,nothing", 'no column "nothing"'),
 )
-def test_mistakes(over: Maestro, command: str, sentence: str) -> None:
-    assert sentence in over.refused("task", "results", 0, *command.split())
+
+
+def test_mistakes(over: Maestro) -> None:
+    for command, sentence in MISTAKES:
+        assert sentence in over.refused("task", "results", 0, *command.split())
 
 
 def test_a_picture(over: Maestro) -> None:
