@@ -40,6 +40,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--server", choices=KINDS, help="the kind of PostgreSQL that tests run on")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that no worker is left with one at the end.
+
+    Each worker begins with an equal part of the list, and steals from the ends of others' parts later.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    ends = [len(others) * worker // workers for worker in range(workers + 1)]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*slow[worker::workers], *others[ends[worker] : ends[worker + 1]])
+    ]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each kind of server that it is about."""
     if "database_server" in metafunc.fixturenames:

@@ -248,6 +248,7 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_the_database_is_shared_with_who_was_named(newcomer: Maestro, other: Maestro) -> None:
     newcomer.env["MAESTRO_ALLOW_ROOT"] = other.env["MAESTRO_ALLOW_ROOT"] = "1"
     newcomer("up", "--detach", "--cpus", 1)

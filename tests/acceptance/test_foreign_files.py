@@ -95,6 +95,7 @@ def run(cluster: Cluster, name: str, script: str, **options: Any) -> Task:
     return task
 
 
+@pytest.mark.slow
 def test_what_a_job_points_at_comes_neither_into_the_database_nor_into_a_mail(
     cluster: Cluster, ordinary: Ordinary, secret: Path, touched: Path, server: MailServer
 ) -> None:

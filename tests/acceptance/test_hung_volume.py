@@ -72,6 +72,7 @@ def volume(cluster: Cluster) -> Iterator[Path]:
 
 
 @pytest.mark.needs("root")
+@pytest.mark.slow
 def test_every_command_names_a_volume_that_does_not_answer(ana: Maestro, volume: Path) -> None:
     ana.env["MAESTRO_VOLUME"] = str(volume)
     (ana.folder / "grid.yaml").write_text("grid: {a: [1, 2]}\n")

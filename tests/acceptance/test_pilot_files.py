@@ -189,6 +189,7 @@ def test_whatever_jobs_do_to_their_own_folder_they_end_and_harm_nobody_else(
     assert big.stat().st_size < 2_000_000
 
 
+@pytest.mark.slow
 def test_a_stopped_keeper_is_named_and_its_agents_do_not_wait_for_it(cluster: Cluster) -> None:
     cluster.node(cpu=2)
     cluster.node("other", cpu=2)

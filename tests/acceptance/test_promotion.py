@@ -110,6 +110,7 @@ def lab(tmp_path: Path, pair: Pair) -> Iterator[Maestro]:
     maestro.end()
 
 
+@pytest.mark.slow
 def test_what_the_standby_never_heard_of_is_neither_lost_nor_run_beside_itself(
     lab: Maestro, pair: Pair
 ) -> None:
