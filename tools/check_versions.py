@@ -41,9 +41,9 @@ DEPENDENCY_TESTS = tuple(
 )
 UNIT_TESTS = (
     *("tests/unit", "tests/store/test_connection.py"),
-    # These need packages of the development group, which have no lower bounds.
+    # These need packages of the development group or of extras.
     "--ignore=tests/unit/test_demo.py",
-    *("-k", "not notebook and not a_sweep_is_a_dictionary_or_a_file"),
+    *("-k", "not notebook and not matplotlib and not a_sweep_is_a_dictionary_or_a_file"),
 )
 TOOLS = (
     "aiosmtpd",
