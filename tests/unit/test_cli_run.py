@@ -32,6 +32,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("configs/a.json configs", "configs/a.json is not a script."),
         ("python3 train.py configs", "there is no script python3 here; a command is given with --exec."),
         ("train.py nowhere", "there is no file or folder nowhere."),
+        ("train.py config/", 'there is no file or folder config/. Did you mean "configs"?'),
         ("train.py configs --retires 2", "maestro run has no option --retires. Did you mean --retries?"),
         ("train.py configs --if-not-exists", "--if-not-exists needs --name."),
         ("train.py configs --seeds 3", "configs was named as a config, but the configs are those of the sweep."),

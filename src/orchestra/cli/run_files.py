@@ -69,6 +69,8 @@ def configs(ctx: Context, program: Program) -> Configs:
     Raises:
         BadInput: there are none.
     """
+    from orchestra.files import local_machine, scripts
+
     words = [word for word in program.configs if not _is_script(word, program)]
     if swept := run_sweep.planned(ctx, words):
         return swept
@@ -79,7 +81,8 @@ def configs(ctx: Context, program: Program) -> Configs:
             "--grid lr=0.1,0.01",
         )
     if missing := [word for word in words if not os.path.lexists(word)]:
-        raise BadInput(f"there is no file or folder {clean(missing[0])}.")
+        meant = scripts.suggestion(local_machine.full_path(missing[0]))
+        raise BadInput(f"there is no file or folder {clean(missing[0])}.{meant}")
     return Existing(ctx, program, words)
 
 

@@ -133,13 +133,14 @@ def _not_found(
             ),
             hint=words(Action.RUN_COMMAND(command=f"{escaped(command)} -c %IN -o %OUT")),
         )
-    guess = nearest(os.path.basename(path), _beside(path))  # noqa: PTH119
-    meant = f' Did you mean "{escaped(guess)}"?' if guess else ""
-    return BadInput(f"there is no script {escaped(typed)}.{meant}")
+    return BadInput(f"there is no script {escaped(typed)}.{suggestion(path)}")
 
 
-def _beside(path: str) -> list[str]:
+def suggestion(path: str) -> str:
+    """Return a question about what is beside an absolute path, and has nearly the same name; "" if nothing has."""
+    folder, name = os.path.split(path.rstrip("/"))
     try:
-        return os.listdir(os.path.dirname(path))  # noqa: PTH120
+        guess = nearest(name, os.listdir(folder))
     except OSError:
-        return []
+        return ""
+    return f' Did you mean "{escaped(guess)}"?' if guess else ""
