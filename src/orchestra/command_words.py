@@ -11,10 +11,7 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.wording import (
     Action,
     Field,
-    Given,
-    Remedy,
     Sentence,
-    Setting,
     Term,
     reworded,
     words,
@@ -128,11 +125,11 @@ def hint_of(error: OrchestraError) -> str | None:
 def term(part: Term) -> str:
     """Return one term as it is typed."""
     match part:
-        case Remedy(action, values):
+        case Term(action=Action() as action, values=values):
             return COMMANDS[action].format(**{name: shlex.quote(str(v)) for name, v in values})
-        case Given(field, None | True):
+        case Term(field=Field() as field, value=None | True):
             return OPTIONS[field]
-        case Given(field, value):
+        case Term(field=Field() as field, value=value):
             return f"{OPTIONS[field]} {value}"
-        case Setting():
+        case _:
             return str(words(part))

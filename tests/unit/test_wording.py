@@ -21,7 +21,7 @@ from orchestra.cli.command_parser import make_parser
 from orchestra.cli.registry import find_word, resolve
 from orchestra.client import Client, Job, Task, Tasks, call_words
 from orchestra.domain.errors import BadInput, OrchestraError
-from orchestra.domain.wording import Action, Field, Given, Sentence, Setting, Words, reworded, words
+from orchestra.domain.wording import Action, Field, Sentence, Setting, Term, Words, reworded, words
 
 SOURCE = Path(orchestra.__file__).parent
 VALUES: dict[str, str | int] = {
@@ -49,7 +49,7 @@ def in_python(said: Sentence) -> str:
 
 def test_a_sentence_without_terms_is_a_str_and_sentences_join() -> None:
     assert words("a ", "b") == "a b"
-    assert words(words("a ", Field.BIND), " b", "c") == Words(("a ", Given(Field.BIND), " bc"))
+    assert words(words("a ", Field.BIND), " b", "c") == Words(("a ", Term(field=Field.BIND), " bc"))
 
 
 def test_what_people_named_is_never_taken_for_a_term() -> None:
@@ -63,7 +63,9 @@ def test_what_people_named_is_never_taken_for_a_term() -> None:
 def test_an_edge_that_knows_a_setting_words_only_that() -> None:
     said = words("See ", Setting.POSTGRES, " or ", Action.START_ALL)
     assert str(said) == 'See "postgres" in your configuration or start all'
-    told = reworded(said, lambda term: "MAESTRO_POSTGRES" if term is Setting.POSTGRES else term)
+    told = reworded(
+        said, lambda term: "MAESTRO_POSTGRES" if term.setting is Setting.POSTGRES else term
+    )
     assert command_words.worded(told) == "See MAESTRO_POSTGRES or maestro up"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestra import command_words
-from orchestra.domain.wording import Action, Given, Remedy, Sentence, Term, reworded
+from orchestra.domain.wording import Action, Field, Sentence, Term, reworded
 
 CALLS = {
     Action.LIST_TASKS: "client.tasks.list()",
@@ -51,11 +51,11 @@ def worded(said: Sentence) -> str:
 def term(part: Term) -> str:
     """Return one term in Python's wording."""
     match part:
-        case Remedy(action, values) if action in CALLS:
+        case Term(action=Action() as action, values=values) if action in CALLS:
             return CALLS[action].format(**{name: _literal(value) for name, value in values})
-        case Given(field, None):
+        case Term(field=Field() as field, value=None):
             return field.value
-        case Given(field, value):
+        case Term(field=Field() as field, value=value):
             return f"{field.value}={_literal(value)}"
         case _:
             return command_words.term(part)

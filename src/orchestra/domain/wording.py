@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-Value = str | int
+Value = str | int | bool
 
 
 class Action(Enum):
@@ -77,11 +77,11 @@ class Action(Enum):
     DUMP_DATABASE = ("dump_database",)
     RESTORE_DATABASE = ("restore_database",)
 
-    def __call__(self, **values: Value) -> Remedy:
+    def __call__(self, **values: Value) -> Term:
         """Return the action with its values as a part of a sentence."""
         if tuple(values) != self.takes:
             raise TypeError(f"{self.name} takes {self.takes}, not {tuple(values)}")
-        return Remedy(self, tuple(values.items()))
+        return Term(action=self, values=tuple(values.items()))
 
 
 class Field(Enum):
@@ -128,9 +128,9 @@ class Field(Enum):
     VOLUME = "volume"
     WHERE = "where"
 
-    def __call__(self, value: Value) -> Given:
+    def __call__(self, value: Value) -> Term:
         """Return the field with a value as a part of a sentence."""
-        return Given(self, value)
+        return Term(field=self, value=value)
 
 
 class Setting(Enum):
@@ -139,23 +139,18 @@ class Setting(Enum):
     POSTGRES = "postgres"
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """An action with its values, as a part of a sentence."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """An action with its values, a field of a request, or a setting, as a part of a sentence.
 
-    action: Action
+    One class, so that a sentence can be decoded by its type alone. `value` is the field's; True for a switch.
+    """
+
+    action: Action | None = None
     values: tuple[tuple[str, Value], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A field of a request as a part of a sentence, alone or with a value; True for a switch."""
-
-    field: Field
+    field: Field | None = None
     value: Value | None = None
-
-
-Term = Remedy | Given | Setting
+    setting: Setting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +167,7 @@ Sentence = str | Words
 """A sentence; a str if it has no terms."""
 
 
-def words(*parts: Sentence | Term | Action | Field) -> Sentence:
+def words(*parts: Sentence | Term | Action | Field | Setting) -> Sentence:
     """Join parts into a sentence; sentences among them are merged into it."""
     flat: list[str | Term] = []
     for part in parts:
@@ -186,10 +181,12 @@ def words(*parts: Sentence | Term | Action | Field) -> Sentence:
     return Words(tuple(flat))
 
 
-def _term(part: str | Term | Action | Field) -> str | Term:
+def _term(part: str | Term | Action | Field | Setting) -> str | Term:
     if isinstance(part, Action):
         return part()
-    return Given(part) if isinstance(part, Field) else part
+    if isinstance(part, Field):
+        return Term(field=part)
+    return Term(setting=part) if isinstance(part, Setting) else part
 
 
 def reworded(said: Sentence, voice: Callable[[Term], str | Term]) -> Sentence:
@@ -202,13 +199,13 @@ def reworded(said: Sentence, voice: Callable[[Term], str | Term]) -> Sentence:
 def _plain_text(part: str | Term) -> str:
     """Format a part without an edge's terms: `retry task 3`, `queue=gpu`."""
     match part:
-        case Remedy(action, values):
+        case Term(action=Action() as action, values=values):
             return " ".join([action.value.replace("_", " "), *(str(value) for _, value in values)])
-        case Given(field, None):
+        case Term(field=Field() as field, value=None):
             return field.value
-        case Given(field, value):
+        case Term(field=Field() as field, value=value):
             return f"{field.value}={value}"
-        case Setting():
-            return f'"{part.value}" in your configuration'
+        case Term(setting=setting):
+            return f'"{setting.value if setting else ""}" in your configuration'
         case _:
             return part

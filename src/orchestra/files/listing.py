@@ -14,7 +14,7 @@ from orchestra.domain.human import listed, one_line
 from orchestra.domain.models.datasets import USUAL, FileChoice
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
-from orchestra.domain.wording import Field, Given, Sentence, Term, words
+from orchestra.domain.wording import Field, Sentence, Term, words
 
 _NAMED = 3
 """Skipped files that a sentence names."""
@@ -136,7 +136,7 @@ def _patterns(choice: FileChoice) -> Iterator[str | Term]:
     ]
     for number, (field, pattern) in enumerate(given):
         yield " and " if number else ""
-        yield Given(field)
+        yield Term(field=field)
         yield f' "{one_line(pattern)}"'
 
 

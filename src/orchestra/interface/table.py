@@ -1,14 +1,14 @@
 """All operations: their names, their requests, and who may make them.
 
-The test of rights is made from this table, and a server will offer what is in it. A name never changes once it has been
-released.
+The test of rights, the server's routes, its OpenAPI document and the interface over HTTP are made from this table. A
+name, a method and a path never change once they have been released.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from orchestra.interface import (
     changes,
@@ -41,6 +41,8 @@ from orchestra.interface import (
 )
 from orchestra.interface.operation import Change, Request
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 
 class Who(Enum):
     """Who may make a request. The services enforce it; a test compares them with this table."""
@@ -53,10 +55,18 @@ class Who(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the table: a name that never changes, the request, and who may make it."""
+    """One row of the table: a name that never changes, the request, and who may make it.
+
+    Args:
+        method, path: where a server offers it below `/api/v1`. What the path does not name of the request is in the
+            query or, for POST, PUT and PATCH, in the body. `{address.task}/.../{address.index}` are the parts of a
+            job's address.
+    """
 
     name: str
     request: type[Request[Any]]
+    method: Method
+    path: str
     who: Who = Who.ANYBODY
 
     @property
@@ -73,81 +83,100 @@ class Operation:
 
 OPERATIONS = (
     # Users
-    Operation("user.me", me.Me),
-    Operation("user.list", users.ListUsers),
-    Operation("user.get", users.GetUser),
-    Operation("user.create", user_changes.CreateUser, Who.SELF),
-    Operation("user.set", user_changes.SetUser, Who.SELF),
-    Operation("user.delete", user_changes.DeleteUser, Who.SELF),
+    Operation("user.me", me.Me, "GET", "/me"),
+    Operation("user.list", users.ListUsers, "GET", "/users"),
+    Operation("user.get", users.GetUser, "GET", "/users/{name}"),
+    Operation("user.create", user_changes.CreateUser, "POST", "/users", Who.SELF),
+    Operation("user.set", user_changes.SetUser, "PATCH", "/users/{name}", Who.SELF),
+    Operation("user.delete", user_changes.DeleteUser, "DELETE", "/users/{name}", Who.SELF),
     # Data sets
-    Operation("dataset.list", datasets.ListDataSets),
-    Operation("dataset.get", datasets.GetDataSet),
-    Operation("dataset.files", datasets.ListFiles),
-    Operation("dataset.check", dataset_changes.CheckNewDataSet),
-    Operation("dataset.register", dataset_changes.RegisterDataSet),
-    Operation("dataset.own", dataset_changes.OwnDataSet, Who.OWNER),
-    Operation("dataset.update", dataset_changes.UpdateDataSet, Who.OWNER),
-    Operation("dataset.delete", dataset_changes.DeleteDataSet, Who.OWNER),
+    Operation("dataset.list", datasets.ListDataSets, "GET", "/datasets"),
+    Operation("dataset.get", datasets.GetDataSet, "GET", "/datasets/{name}"),
+    Operation("dataset.files", datasets.ListFiles, "GET", "/datasets/{name}/files"),
+    Operation("dataset.check", dataset_changes.CheckNewDataSet, "GET", "/datasets/{name}/check"),
+    Operation("dataset.register", dataset_changes.RegisterDataSet, "POST", "/datasets"),
+    Operation("dataset.own", dataset_changes.OwnDataSet, "GET", "/datasets/{name}/own", Who.OWNER),
+    Operation(
+        "dataset.update",
+        dataset_changes.UpdateDataSet,
+        "PUT",
+        "/datasets/{name}/manifest",
+        Who.OWNER,
+    ),
+    Operation(
+        "dataset.delete", dataset_changes.DeleteDataSet, "DELETE", "/datasets/{name}", Who.OWNER
+    ),
     # Tasks
-    Operation("task.find", selection.FindTask),
-    Operation("task.select", selection.FindTasks),
-    Operation("task.list", tasks.ListTasks),
-    Operation("task.show", task_reports.ShowTask),
-    Operation("task.report", reports.ReportTask),
-    Operation("task.waits", task_reports.WhyTaskWaits),
-    Operation("task.existing", new_tasks.FindOwnTask),
-    Operation("task.settings", new_tasks.SettingsOf),
-    Operation("task.plan", new_tasks.PlanTask),
-    Operation("task.create", new_tasks.CreateTask),
-    Operation("task.plan_run", runs.PlanRun),
-    Operation("task.run", runs.CreateRun),
-    Operation("task.changes", changes.ChangesSince),
-    Operation("task.own", task_changes.OwnTask, Who.OWNER),
-    Operation("task.hold", task_changes.HoldTask, Who.OWNER),
-    Operation("task.pilots_to_answer", task_changes.PilotsToAnswer),
-    Operation("task.release", task_changes.ReleaseTask, Who.OWNER),
-    Operation("task.set", task_changes.SetTask, Who.OWNER),
-    Operation("task.retry", task_changes.RetryTask, Who.OWNER),
-    Operation("task.inputs", task_inputs.InputsOf, Who.OWNER),
-    Operation("task.update", task_inputs.UpdateTask, Who.OWNER),
-    Operation("task.add", task_inputs.AddConfigs, Who.OWNER),
-    Operation("task.kill", task_changes.KillTask, Who.OWNER),
-    Operation("task.finish_kill", task_changes.FinishKill, Who.OWNER),
-    Operation("task.removable", task_changes.RemovableFolders, Who.OWNER),
-    Operation("task.delete", task_changes.DeleteTask, Who.OWNER),
-    Operation("task.results", results.FindResults),
-    Operation("queue.show", queues.ShowQueue),
+    Operation("task.find", selection.FindTask, "GET", "/tasks/{word}"),
+    Operation("task.select", selection.FindTasks, "POST", "/selections"),
+    Operation("task.list", tasks.ListTasks, "GET", "/tasks"),
+    Operation("task.show", task_reports.ShowTask, "GET", "/tasks/{word}/show"),
+    Operation("task.report", reports.ReportTask, "GET", "/tasks/{word}/report"),
+    Operation("task.waits", task_reports.WhyTaskWaits, "GET", "/tasks/{task}/waits"),
+    Operation("task.existing", new_tasks.FindOwnTask, "GET", "/me/tasks/{name}"),
+    Operation("task.settings", new_tasks.SettingsOf, "GET", "/tasks/{word}/settings"),
+    Operation("task.plan", new_tasks.PlanTask, "POST", "/plans"),
+    Operation("task.create", new_tasks.CreateTask, "POST", "/tasks"),
+    Operation("task.plan_run", runs.PlanRun, "POST", "/runs/plans"),
+    Operation("task.run", runs.CreateRun, "POST", "/runs"),
+    Operation("task.changes", changes.ChangesSince, "GET", "/changes"),
+    Operation("task.own", task_changes.OwnTask, "GET", "/tasks/{task}/own", Who.OWNER),
+    Operation("task.hold", task_changes.HoldTask, "POST", "/tasks/{task}/hold", Who.OWNER),
+    Operation("task.pilots_to_answer", task_changes.PilotsToAnswer, "GET", "/pilots-to-answer"),
+    Operation("task.release", task_changes.ReleaseTask, "POST", "/tasks/{task}/release", Who.OWNER),
+    Operation("task.set", task_changes.SetTask, "PATCH", "/tasks/{task}", Who.OWNER),
+    Operation("task.retry", task_changes.RetryTask, "POST", "/tasks/{task}/retry", Who.OWNER),
+    Operation("task.inputs", task_inputs.InputsOf, "GET", "/tasks/{task}/inputs", Who.OWNER),
+    Operation("task.update", task_inputs.UpdateTask, "POST", "/tasks/{task}/update", Who.OWNER),
+    Operation("task.add", task_inputs.AddConfigs, "POST", "/tasks/{task}/configs", Who.OWNER),
+    Operation("task.kill", task_changes.KillTask, "POST", "/tasks/{task}/kill", Who.OWNER),
+    Operation(
+        "task.finish_kill", task_changes.FinishKill, "POST", "/tasks/{task}/finish-kill", Who.OWNER
+    ),
+    Operation(
+        "task.removable", task_changes.RemovableFolders, "GET", "/tasks/{task}/folders", Who.OWNER
+    ),
+    Operation("task.delete", task_changes.DeleteTask, "DELETE", "/tasks/{task}", Who.OWNER),
+    Operation("task.results", results.FindResults, "GET", "/tasks/{word}/results"),
+    Operation("queue.show", queues.ShowQueue, "GET", "/queues/{queue}"),
     # Jobs
-    Operation("job.list", jobs.ListJobs),
-    Operation("job.search", job_search.SearchJobs),
-    Operation("job.show", jobs.ShowJob),
-    Operation("job.log", logs.ReadLog),
-    Operation("job.explain", explanations.ExplainJob),
-    Operation("job.retry", job_changes.RetryJobs, Who.OWNER),
-    Operation("job.kill", job_changes.KillJobs, Who.OWNER),
+    Operation("job.list", jobs.ListJobs, "GET", "/tasks/{word}/jobs"),
+    Operation("job.search", job_search.SearchJobs, "GET", "/jobs"),
+    Operation("job.show", jobs.ShowJob, "GET", "/tasks/{address.task}/jobs/{address.index}"),
+    Operation("job.log", logs.ReadLog, "GET", "/tasks/{task}/jobs/{index}/attempts/{attempt}/tail"),
+    Operation(
+        "job.explain",
+        explanations.ExplainJob,
+        "GET",
+        "/tasks/{address.task}/jobs/{address.index}/explain",
+    ),
+    Operation("job.retry", job_changes.RetryJobs, "POST", "/jobs/retry", Who.OWNER),
+    Operation("job.kill", job_changes.KillJobs, "POST", "/jobs/kill", Who.OWNER),
     # Nodes
-    Operation("node.list", nodes.ListNodes),
-    Operation("node.get", nodes.GetNode),
-    Operation("node.create", node_changes.CreateNode),
-    Operation("node.set", node_changes.SetNode, Who.OWNER),
-    Operation("node.drain", node_changes.DrainNode, Who.OWNER),
-    Operation("node.resume", node_changes.ResumeNode, Who.OWNER),
-    Operation("node.stop", node_changes.StopNode, Who.OWNER),
-    Operation("node.at_stake", node_changes.AttemptsAtStake, Who.OWNER),
-    Operation("node.lose", node_changes.LoseNode, Who.OWNER),
-    Operation("node.delete", node_changes.DeleteNode, Who.OWNER),
-    Operation("node.create_all", node_groups.CreateNodes),
-    Operation("node.set_all", node_groups.SetNodes, Who.OWNER),
-    Operation("node.drain_all", node_groups.DrainNodes, Who.OWNER),
-    Operation("node.resume_all", node_groups.ResumeNodes, Who.OWNER),
-    Operation("node.stop_all", node_groups.StopNodes, Who.OWNER),
-    Operation("node.delete_all", node_groups.DeleteNodes, Who.OWNER),
+    Operation("node.list", nodes.ListNodes, "GET", "/nodes"),
+    Operation("node.get", nodes.GetNode, "GET", "/nodes/{name}"),
+    Operation("node.create", node_changes.CreateNode, "POST", "/nodes"),
+    Operation("node.set", node_changes.SetNode, "PATCH", "/nodes/{name}", Who.OWNER),
+    Operation("node.drain", node_changes.DrainNode, "POST", "/nodes/{name}/drain", Who.OWNER),
+    Operation("node.resume", node_changes.ResumeNode, "POST", "/nodes/{name}/resume", Who.OWNER),
+    Operation("node.stop", node_changes.StopNode, "POST", "/nodes/{name}/stop", Who.OWNER),
+    Operation(
+        "node.at_stake", node_changes.AttemptsAtStake, "GET", "/nodes/{name}/at-stake", Who.OWNER
+    ),
+    Operation("node.lose", node_changes.LoseNode, "POST", "/nodes/{name}/lost", Who.OWNER),
+    Operation("node.delete", node_changes.DeleteNode, "DELETE", "/nodes/{name}", Who.OWNER),
+    Operation("node.create_all", node_groups.CreateNodes, "POST", "/node-groups/create"),
+    Operation("node.set_all", node_groups.SetNodes, "POST", "/node-groups/set", Who.OWNER),
+    Operation("node.drain_all", node_groups.DrainNodes, "POST", "/node-groups/drain", Who.OWNER),
+    Operation("node.resume_all", node_groups.ResumeNodes, "POST", "/node-groups/resume", Who.OWNER),
+    Operation("node.stop_all", node_groups.StopNodes, "POST", "/node-groups/stop", Who.OWNER),
+    Operation("node.delete_all", node_groups.DeleteNodes, "POST", "/node-groups/delete", Who.OWNER),
     # Mail
-    Operation("mail.list", mails.ListMails),
-    Operation("mail.show", mails.ShowMail, Who.OWNER),
-    Operation("mail.retry", mails.RetryMails, Who.OWNER),
+    Operation("mail.list", mails.ListMails, "GET", "/mails"),
+    Operation("mail.show", mails.ShowMail, "GET", "/mails/{mail}", Who.OWNER),
+    Operation("mail.retry", mails.RetryMails, "POST", "/mails/retry", Who.OWNER),
     # Names
-    Operation("cluster.settling", cluster.WhySettling),
-    Operation("name.list", names.ListNames),
-    Operation("name.free", names.FreeName),
+    Operation("cluster.settling", cluster.WhySettling, "GET", "/cluster/settling"),
+    Operation("name.list", names.ListNames, "GET", "/names/{kind}"),
+    Operation("name.free", names.FreeName, "GET", "/free-name"),
 )

@@ -153,7 +153,7 @@ def connect(
     except (ConfigurationError, DatabaseUnavailable) as error:
         if settings.postgres is not None:
             place = _postgres_place(settings)
-            error.reword(lambda term: place if term is Setting.POSTGRES else term)
+            error.reword(lambda term: place if term.setting is Setting.POSTGRES else term)
         raise
 
 
