@@ -1,0 +1,1 @@
+"""The pages that a browser shows: templates, styles, scripts, and a module for each page in `pages`."""

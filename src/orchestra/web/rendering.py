@@ -1,0 +1,180 @@
+"""From a template and values to a response: the Jinja environment, its filters, and what every page is given."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from orchestra import __version__
+from orchestra.domain import human
+from orchestra.domain.models.users import User
+from orchestra.domain.wording import Field, Sentence
+from orchestra.web import page_words, static_files
+
+TEMPLATES = Path(__file__).parent / "templates"
+NOTE = "orchestra-note"
+NOTE_AT_MOST = 1000
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""What every page is sent with: nothing from elsewhere, no script or style in the page itself, no copy kept."""
+
+
+class Identity(Protocol):
+    """Who is signed in."""
+
+    @property
+    def user(self) -> User: ...
+    @property
+    def admin(self) -> bool: ...
+
+
+def render(
+    request: Request,
+    template: str,
+    *,
+    identity: Identity | None = None,
+    status: int = 200,
+    **values: object,
+) -> HTMLResponse:
+    """Return a page, for nobody in particular unless an identity is given.
+
+    Args:
+        template: its file in `templates`, which extends `base.html`.
+        values: the template's variables. `here` is the entry of the navigation that the page belongs to.
+    """
+    note = request.cookies.get(NOTE)
+    content = (
+        environment()
+        .get_template(template)
+        .render(
+            identity=identity,
+            root=request.scope.get("root_path", ""),
+            now=datetime.now(UTC),
+            note=unquote(note) if note else None,
+            **values,
+        )
+    )
+    response = HTMLResponse(content, status, HEADERS)
+    if note:
+        response.delete_cookie(NOTE, path=_cookie_path(request))
+    return response
+
+
+def go(request: Request, path: str, note: str = "") -> RedirectResponse:
+    """Answer a form: let the browser fetch the page of a path below the root, which says `note` once."""
+    response = RedirectResponse(address(request, path), status_code=303, headers=HEADERS)
+    if note:
+        response.set_cookie(
+            NOTE,
+            quote(note[:NOTE_AT_MOST]),
+            max_age=60,
+            path=_cookie_path(request),
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+    return response
+
+
+def address(request: Request, path: str) -> str:
+    """Return the address of a path below the server's root, which a proxy may have put under a prefix."""
+    return f"{request.scope.get('root_path', '')}{path}"
+
+
+def _cookie_path(request: Request) -> str:
+    return address(request, "/")
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the environment of all templates: everything is escaped, an unknown variable is an error."""
+    jinja = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.globals.update(
+        url=_url, static=_static, version=__version__, label=page_words.LABELS.get, field=Field
+    )
+    jinja.filters.update(
+        duration=human.duration,
+        about=human.about,
+        size=human.size,
+        number=human.number,
+        plural=human.count,
+        percent=human.percent,
+        compute_time=human.compute_time,
+        rate=human.rate,
+        listed=human.listed,
+        one_line=human.one_line,
+        worded=_worded,
+        ago=_ago,
+        iso=iso,
+        utc=utc,
+        quoted=functools.partial(quote, safe=""),
+    )
+    return jinja
+
+
+def iso(at: datetime) -> str:
+    """A moment for programs: `2026-11-26T10:02:11Z`."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def utc(at: datetime) -> str:
+    """A moment for people: `2026-11-26 10:02:11 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S UTC}"
+
+
+@pass_context
+def _ago(context: Context, at: datetime) -> str:
+    return human.relative((at - context["now"]).total_seconds())
+
+
+@pass_context
+def _worded(context: Context, said: Sentence) -> Markup:
+    return page_words.worded(said, functools.partial(_url, context))
+
+
+@pass_context
+def _url(context: Context, path: str, **query: Any) -> str:
+    """Return the address of a path below the server's root; what is None or empty in the query is left out."""
+    pairs = "&".join(
+        f"{quote(name)}={quote(str(value), safe='')}"
+        for name, value in query.items()
+        if value not in (None, "", False)
+    )
+    return f"{context['root']}{path}{f'?{pairs}' if pairs else ''}"
+
+
+@pass_context
+def _static(context: Context, name: str) -> str:
+    return f"{context['root']}{static_files.address(name)}"

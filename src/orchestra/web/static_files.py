@@ -1,0 +1,65 @@
+"""Styles, scripts and icons, each read once, at addresses that contain a hash of them all.
+
+Such an address can be cached for ever. The scripts import each other by relative paths, so one hash stands for all.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "static"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file as it is sent; `packed` is the same with gzip."""
+
+    media_type: str
+    content: bytes
+    packed: bytes
+
+
+@functools.cache
+def files() -> dict[str, StaticFile]:
+    """Return all files by their path below `static`. Only these are ever served, so no path leads elsewhere."""
+    return {
+        str(path.relative_to(FOLDER)): _read(path)
+        for path in sorted(FOLDER.rglob("*"))
+        if path.suffix in TYPES
+    }
+
+
+def _read(path: Path) -> StaticFile:
+    content = path.read_bytes()
+    return StaticFile(TYPES[path.suffix], content, gzip.compress(content, mtime=0))
+
+
+@functools.cache
+def version() -> str:
+    """Return twelve hexadecimal digits that change with any of the files."""
+    whole = hashlib.sha256()
+    for name, file in files().items():
+        whole.update(f"{name}\0{len(file.content)}\0".encode())
+        whole.update(file.content)
+    return whole.hexdigest()[:12]
+
+
+def address(name: str) -> str:
+    """Return the path of a file below the server's root.
+
+    Raises:
+        KeyError: there is no such file.
+    """
+    if name not in files():
+        raise KeyError(name)
+    return f"/static/{version()}/{name}"
