@@ -43,9 +43,9 @@ class Context:
     def names(self) -> ShortNames:
         """The short names that the current user can use for their own tasks and data sets."""
         from orchestra.domain.short_names import ShortNames
-        from orchestra.wiring.identity import user_name
+        from orchestra.wiring.interface import my_name
 
-        return ShortNames(user_name(self.settings))
+        return ShortNames(my_name(self.settings))
 
     @contextmanager
     def interface(self) -> Iterator[Interface]:

@@ -143,7 +143,8 @@ def _short_help() -> str:
     width = shutil.get_terminal_size().columns
     shorts, nouns = (
         help_text.columns(
-            [(f"maestro {w.name}", w.help) for w in WORDS if w.is_noun is noun], width
+            [(f"maestro {w.name}", w.help) for w in WORDS if w.is_noun is noun and not w.is_rare],
+            width,
         )
         for noun in (False, True)
     )

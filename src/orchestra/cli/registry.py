@@ -52,13 +52,17 @@ class Verb:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Word:
-    """A first word: a noun with verbs, or a short command of its own."""
+    """A first word: a noun with verbs, or a short command of its own.
+
+    `is_rare`: used once or by programs, so the short help, which fits on 24 lines, does not have it.
+    """
 
     name: str
     module: str
     help: str
     is_noun: bool = True
     aliases: tuple[str, ...] = ()
+    is_rare: bool = False
 
     def verbs(self) -> tuple[Verb, ...]:
         """Import the module and return its verbs."""
@@ -92,8 +96,9 @@ WORDS = (
         "orchestra.cli.completion",
         "print a completion script for the shell",
         is_noun=False,
+        is_rare=True,
     ),
-    Word("version", "orchestra.cli.version", "show the version", is_noun=False),
+    Word("version", "orchestra.cli.version", "show the version", is_noun=False, is_rare=True),
     Word("task", "orchestra.cli.task", "create, watch, hold, retry and kill tasks"),
     Word("job", "orchestra.cli.job", "inspect, retry and kill single jobs, read their logs"),
     Word("dataset", "orchestra.cli.dataset", "register files as data sets", aliases=("castor",)),
@@ -106,6 +111,7 @@ WORDS = (
         "orchestra.cli.local.conductor",
         "run a conductor (the scheduler) without a pilot",
     ),
+    Word("server", "orchestra.cli.local.server", "serve the pages and the REST API"),
     Word("db", "orchestra.cli.local.db", "start, stop, dump and restore the database"),
 )
 

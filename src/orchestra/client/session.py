@@ -90,10 +90,10 @@ class Session:
 
     @property
     def user_name(self) -> str:
-        """The configured user name."""
-        from orchestra.wiring.identity import user_name
+        """The current user's name in Orchestra."""
+        from orchestra.wiring.interface import my_name
 
-        return user_name(self.settings)
+        return my_name(self.settings)
 
     @property
     def names(self) -> ShortNames:

@@ -137,6 +137,30 @@ class NoSuchService(DatabaseUnavailable):
     code = "no_such_service"
 
 
+class ServerUnavailable(DatabaseUnavailable):
+    """The server cannot be reached."""
+
+    code = "server_unavailable"
+
+
+class NotSignedIn(OrchestraError):
+    """The server does not know who you are."""
+
+    code = "not_signed_in"
+
+
+class TooManyAttempts(OrchestraError):
+    """There were too many failed attempts; wait a while."""
+
+    code = "too_many_attempts"
+
+
+class WrongHost(OrchestraError):
+    """The server does not answer under this name."""
+
+    code = "wrong_host"
+
+
 class SchemaMismatch(OrchestraError):
     """The database's schema does not match this version of Orchestra."""
 

@@ -39,13 +39,13 @@ def database_url(settings: Settings, *, say: Say = say_nothing) -> str:
     Raises:
         ConfigurationError, DatabaseUnavailable, Refused, VolumeError: there is no database.
     """
-    if settings.server is not None:
-        raise ConfigurationError(
-            f'"server" is set in {settings.origin("server")}, and this version cannot use a maestro server.',
-            hint='Set "postgres" instead, or neither.',
-        )
     if settings.postgres is not None:
         return settings.postgres
+    if settings.server is not None:
+        raise ConfigurationError(
+            f"this needs the database itself, and {settings.origin('server')} names only a server.",
+            hint='Set "postgres" as well, or run it on the machine of the server without "server".',
+        )
     from orchestra.store.postgres import embedded
 
     return embedded.ensure_running(settings.data_dir, say)

@@ -1,0 +1,1 @@
+"""The server: operations over HTTP, identity, live streams, logs. `web/` has the pages."""

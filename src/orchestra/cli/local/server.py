@@ -1,0 +1,82 @@
+"""`maestro server`: the pages, the REST API, and the command line of others over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra.cli.argument_types import whole
+from orchestra.cli.local.connection import database
+from orchestra.cli.registry import Verb
+from orchestra.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    import socket
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+
+
+def _run_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="the address to listen at (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port",
+        type=whole,
+        metavar="N",
+        help="the port (default: 8765, or a free one if that is taken; 0: a free one)",
+    )
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="also listen at a Unix socket, whose peers need no token; its folder decides who can connect",
+    )
+
+
+def _run(ctx: Context) -> None:
+    from orchestra.wiring.server import serve
+
+    with database(ctx):
+        pass  # to report an error of the database now
+    sockets = [_tcp(ctx.args.host, ctx.args.port)]
+    name, port = sockets[0].getsockname()[:2]
+    print(f"http://{f'[{name}]' if ':' in name else name}:{port}", flush=True)
+    if ctx.args.socket:
+        sockets.append(_unix(ctx.args.socket))
+    serve(ctx.settings, sockets)
+
+
+def _tcp(host: str, port: int | None) -> socket.socket:
+    from orchestra.wiring.server import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        where = host if port is None else f"{host}:{port}"
+        raise BadInput(f"the server cannot listen at {where}: {error.strerror}.") from None
+
+
+def _unix(path: str) -> socket.socket:
+    from orchestra.wiring.server import listen_at_socket
+
+    try:
+        return listen_at_socket(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"the server cannot listen at {path}: {reason}.") from None
+
+
+VERBS = (
+    Verb(
+        "run",
+        "serve the pages, the REST API and commands over HTTP",
+        _run,
+        _run_arguments,
+        description="Serve the pages, the REST API and commands over HTTP until Ctrl-C or SIGTERM. It keeps no state: "
+        "several can run beside each other, and jobs do not notice when one ends. Its address is printed.",
+        example="maestro server run --port 8765",
+    ),
+)

@@ -1,0 +1,13 @@
+-- Answers to changes that were made under an idempotency key.
+
+-- name: begin
+-- Waits for another transaction with the same key.
+insert into api_answer (person_id, key, request) values (%(person)s, %(key)s, %(request)s)
+on conflict do nothing
+returning true
+
+-- name: known
+select request, answer from api_answer where person_id = %(person)s and key = %(key)s
+
+-- name: finish
+update api_answer set answer = %(answer)s where person_id = %(person)s and key = %(key)s
