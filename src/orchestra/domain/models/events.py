@@ -19,3 +19,4 @@ class Event:
     who: str
     why: str | None
     jobs: int | None
+    node: str | None = None

@@ -21,6 +21,27 @@ where task_id = %(task)s and ordinal is null and kind <> 'release'
 order by id desc
 limit %(limit)s
 
+-- name: head
+-- Where a reader starts that wants what happens from now on: before the oldest transaction that still runs.
+select pg_snapshot_xmin(pg_current_snapshot())::text as transaction, 0::bigint as id
+
+-- name: after
+-- A page of all events in the order of their transactions, from a position on. Only transactions older than every running
+-- one are read, so a row that commits late is never before a position that was given out. Walks event_by_transaction.
+-- Sorted by the column and not by its text, in which 10 comes before 9.
+select
+    e.id, e.xid::text as transaction, e.at, e.kind, e.task_id, e.ordinal as index, e.attempt, n.name as node, e.from_state,
+    e.to_state, e.who, e.why, e.jobs
+from event e
+left join node n on n.id = e.node_id
+where (e.xid, e.id) > (%(transaction)s::text::xid8, %(id)s::bigint) and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+order by e.xid, e.id
+limit %(limit)s
+
+-- name: is_ahead
+-- Whether a position is after everything that this database has begun: it belongs to another one, or to a later time.
+select %(transaction)s::text::xid8 > pg_snapshot_xmax(pg_current_snapshot()) as is_ahead
+
 -- name: now
 select pg_current_snapshot()::text as cursor, true as unknown_cursor, array[]::integer[] as tasks
 
