@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import gzip
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any, cast
 
 import pytest
 from starlette.requests import Request
 
-from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError, Refused
+from orchestra.api.call import Call
+from orchestra.api.server import Server
+from orchestra.domain.errors import (
+    DatabaseUnavailable,
+    NotAllowed,
+    NotFound,
+    OrchestraError,
+    Refused,
+)
+from orchestra.domain.identities import Identity, Via
 from orchestra.domain.models.users import User
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.wording import Action, Field, Setting, words
 from orchestra.reports.style import contrast
 from orchestra.web import page_words, static_files
-from orchestra.web.errors import error_page
+from orchestra.web.errors import answer, error_page
 from orchestra.web.rendering import environment, go, render
 
 NOW = datetime(2026, 11, 26, 10, 2, 11, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class SignedIn:
-    user: User
-    admin: bool
+ANA = Identity(
+    User(1, "<ana>", "ana@example.org", is_admin=True, created_at=NOW), admin=True, via=Via.SESSION
+)
 
 
-ANA = SignedIn(User(1, "<ana>", "ana@example.org", is_admin=True, created_at=NOW), admin=True)
-
-
-def request(*, root: str = "", cookie: str = "") -> Request:
-    headers = [(b"cookie", cookie.encode())] if cookie else []
-    return Request(
-        {
-            "type": "http",
-            "method": "GET",
-            "scheme": "http",
-            "path": f"{root}/",
-            "root_path": root,
-            "headers": headers,
-        }
+def request(*, cookie: str = "", accept: str = "text/html") -> Request:
+    headers = [(b"accept", accept.encode()), (b"accept-encoding", b"gzip")]
+    if cookie:
+        headers.append((b"cookie", cookie.encode()))
+    found = Request(
+        {"type": "http", "method": "GET", "scheme": "http", "path": "/", "headers": headers}
     )
+    found.state.who = ANA
+    return found
+
+
+def call(root: str = "", **params: str) -> Call:
+    server = Server(
+        cast("Any", None), cast("Any", None), cast("Any", None), cast("Any", None), root
+    )
+    return Call(server, request(), ANA, params)
 
 
 def shown(source: str, *, root: str = "", **values: object) -> str:
@@ -122,7 +132,7 @@ def test_every_template_is_parsed() -> None:
 
 def test_a_page_under_a_prefix_and_for_nobody() -> None:
     missing = NotFound("there is no task <7>.", hint=words(Action.LIST_TASKS, " shows all."))
-    answer = error_page(request(root="/lab"), ANA, 404, missing)
+    answer = error_page(request(), "/lab", missing)
     html = bytes(answer.body).decode()
     assert answer.status_code == 404
     assert "there is no task &lt;7&gt;." in html
@@ -131,38 +141,44 @@ def test_a_page_under_a_prefix_and_for_nobody() -> None:
     own = [each for each in re.findall(r'(?:href|src|action)="([^"#]+)"', html) if each]
     assert own
     assert all(each.startswith("/lab/") for each in own)
-    assert "<style" not in html
-    assert not re.search(r'<script(?![^>]* src=)|\s(style|on[a-z]+)="', html)
-    nobody = bytes(error_page(request(), None, 404, missing).body).decode()
-    assert "<nav" not in nobody
-    assert "Sign out" not in nobody
+    assert not re.search(r'<style|<script(?![^>]* src=)|\s(style|on[a-z]+)="', html)
+    nobody = bytes(
+        render(request(), "", "error.html", heading="x", error=missing, retried=False).body
+    )
+    assert b"<nav" not in nobody
+    assert b"Sign out" not in nobody
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "heading"),
+    ("error", "status", "heading"),
     [
-        (409, Refused(), "This is not possible now"),
-        (503, DatabaseUnavailable(), "The database cannot be reached"),
-        (599, OrchestraError(), "Something went wrong in the server"),
+        (NotAllowed(), 403, "You may not do this"),
+        (Refused(), 409, "This is not possible now"),
+        (DatabaseUnavailable(), 503, "The database cannot be reached"),
+        (OrchestraError(), 500, "Something went wrong in the server"),
     ],
 )
-def test_each_error_has_a_heading(status: int, error: OrchestraError, heading: str) -> None:
-    html = bytes(error_page(request(), ANA, status, error).body).decode()
+def test_people_get_a_page_for_each_error_and_programs_a_problem(
+    error: OrchestraError, status: int, heading: str
+) -> None:
+    page = answer(call().server, request(), error)
+    html = bytes(page.body).decode()
+    assert page.status_code == status
     assert f"<h1>{heading}</h1>" in html
     assert ('id="retried"' in html) == (status == 503)
+    problem = answer(call().server, request(accept="*/*"), error)
+    assert problem.status_code == status
+    assert problem.media_type == "application/problem+json"
+    assert page.headers.get("Retry-After") == problem.headers.get("Retry-After")
 
 
 def test_a_note_is_shown_once_and_is_text() -> None:
-    answer = go(request(root="/lab"), "/tasks/7", "task 7 is <held>; all é")
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "/lab/tasks/7"
-    cookie = answer.headers["set-cookie"].split(";")[0]
+    gone = go(call("/lab"), "/tasks/7", "task 7 is <held>; all é")
+    assert gone.status_code == 303
+    assert gone.headers["location"] == "/lab/tasks/7"
+    cookie = gone.headers["set-cookie"].split(";")[0]
     page = render(
-        request(root="/lab", cookie=cookie),
-        "error.html",
-        heading="x",
-        error=Refused(),
-        retried=False,
+        request(cookie=cookie), "", "error.html", heading="x", error=Refused(), retried=False
     )
     assert "task 7 is &lt;held&gt;; all é" in bytes(page.body).decode()
     assert "Max-Age=0" in page.headers["set-cookie"]
@@ -210,3 +226,14 @@ def test_every_state_has_a_shape_and_no_file_is_of_elsewhere() -> None:
 def test_static_files_are_light() -> None:
     sizes = {name: len(file.packed) for name, file in static_files.files().items()}
     assert sum(sizes.values()) < 60_000, sizes
+
+
+def test_only_static_files_are_served_and_those_of_this_version_for_ever() -> None:
+    current = static_files.serve(call(version=static_files.version(), name="orchestra.css"))
+    assert "immutable" in current.headers["cache-control"]
+    assert gzip.decompress(current.body) == static_files.files()["orchestra.css"].content
+    older = static_files.serve(call(version="0" * 12, name="orchestra.css"))
+    assert older.headers["cache-control"] == "no-cache"
+    for name in ("", "../rendering.py", "vendor", "/etc/passwd", "orchestra.css/"):
+        with pytest.raises(NotFound):
+            static_files.serve(call(version=static_files.version(), name=name))

@@ -60,6 +60,7 @@ class App:
         if isinstance(match, Response):
             return match
         who = await run_in_threadpool(identify, self._server, request)
+        request.state.who = who  # for the page of an error
         if who is None and not match.endpoint.open:
             raise NotSignedIn(
                 "you are not signed in.", hint="Send a token: Authorization: Bearer orc_..."

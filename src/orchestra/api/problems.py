@@ -19,16 +19,20 @@ RETRY_AFTER = 2
 def answer(error: OrchestraError) -> Response:
     """Return an error as problem details."""
     problem = problems.problem_of(error)
-    headers = {}
-    if isinstance(error, NotSignedIn):
-        headers["WWW-Authenticate"] = 'Bearer realm="Orchestra"'
-    if isinstance(error, TooManyAttempts):
-        headers["Retry-After"] = str(error.params.get("seconds", 60))
-    elif isinstance(error, DatabaseUnavailable):
-        headers["Retry-After"] = str(RETRY_AFTER)
     return Response(
         codec.encode(problem),
         status_code=problem.status,
-        headers=headers,
+        headers=headers(error),
         media_type=problems.MEDIA_TYPE,
     )
+
+
+def headers(error: OrchestraError) -> dict[str, str]:
+    """Return the headers that belong to an error, whatever its form."""
+    if isinstance(error, NotSignedIn):
+        return {"WWW-Authenticate": 'Bearer realm="Orchestra"'}
+    if isinstance(error, TooManyAttempts):
+        return {"Retry-After": str(error.params.get("seconds", 60))}
+    if isinstance(error, DatabaseUnavailable):
+        return {"Retry-After": str(RETRY_AFTER)}
+    return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from orchestra import __version__
+from orchestra.api.call import Call
 from orchestra.domain import human
-from orchestra.domain.models.users import User
+from orchestra.domain.identities import Identity
 from orchestra.domain.wording import Field, Sentence
 from orchestra.web import page_words, static_files
 
@@ -45,36 +46,35 @@ HEADERS = {
 """What every page is sent with: nothing from elsewhere, no script or style in the page itself, no copy kept."""
 
 
-class Identity(Protocol):
-    """Who is signed in."""
-
-    @property
-    def user(self) -> User: ...
-    @property
-    def admin(self) -> bool: ...
-
-
-def render(
-    request: Request,
-    template: str,
-    *,
-    identity: Identity | None = None,
-    status: int = 200,
-    **values: object,
-) -> HTMLResponse:
-    """Return a page, for nobody in particular unless an identity is given.
+def page(call: Call, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+    """Return a page for whoever makes the request.
 
     Args:
         template: its file in `templates`, which extends `base.html`.
         values: the template's variables. `here` is the entry of the navigation that the page belongs to.
     """
+    return render(
+        call.request, call.server.root_path, template, who=call.who, status=status, **values
+    )
+
+
+def render(
+    request: Request,
+    root: str,
+    template: str,
+    *,
+    who: Identity | None = None,
+    status: int = 200,
+    **values: object,
+) -> HTMLResponse:
+    """Return a page, below the root of the server's addresses; for nobody in particular unless `who` is given."""
     note = request.cookies.get(NOTE)
     content = (
         environment()
         .get_template(template)
         .render(
-            identity=identity,
-            root=request.scope.get("root_path", ""),
+            identity=who,
+            root=root,
             now=datetime.now(UTC),
             note=unquote(note) if note else None,
             **values,
@@ -82,33 +82,29 @@ def render(
     )
     response = HTMLResponse(content, status, HEADERS)
     if note:
-        response.delete_cookie(NOTE, path=_cookie_path(request))
+        response.delete_cookie(NOTE, path=f"{root}/")
     return response
 
 
-def go(request: Request, path: str, note: str = "") -> RedirectResponse:
-    """Answer a form: let the browser fetch the page of a path below the root, which says `note` once."""
-    response = RedirectResponse(address(request, path), status_code=303, headers=HEADERS)
+def go(call: Call, path: str, note: str = "") -> RedirectResponse:
+    """Answer a form: let the browser fetch the page at a path below the root, which says `note` once."""
+    response = RedirectResponse(address(call, path), status_code=303, headers=HEADERS)
     if note:
         response.set_cookie(
             NOTE,
             quote(note[:NOTE_AT_MOST]),
             max_age=60,
-            path=_cookie_path(request),
-            secure=request.url.scheme == "https",
+            path=address(call, "/"),
+            secure=call.request.url.scheme == "https",
             httponly=True,
             samesite="strict",
         )
     return response
 
 
-def address(request: Request, path: str) -> str:
+def address(call: Call, path: str) -> str:
     """Return the address of a path below the server's root, which a proxy may have put under a prefix."""
-    return f"{request.scope.get('root_path', '')}{path}"
-
-
-def _cookie_path(request: Request) -> str:
-    return address(request, "/")
+    return f"{call.server.root_path}{path}"
 
 
 @functools.cache

@@ -11,6 +11,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.responses import Response
+
+from orchestra.api.call import Call
+from orchestra.api.endpoints import Endpoint
+from orchestra.domain.errors import NotFound
+
+FOREVER = "public, max-age=31536000, immutable"
 FOLDER = Path(__file__).parent / "static"
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -63,3 +70,22 @@ def address(name: str) -> str:
     if name not in files():
         raise KeyError(name)
     return f"/static/{version()}/{name}"
+
+
+def serve(call: Call) -> Response:
+    """Return a file. One that an older page asks for is there, too, but is not kept."""
+    file = files().get(call.params["name"])
+    if file is None:
+        raise NotFound("there is no such file.")
+    headers = {
+        "Cache-Control": FOREVER if call.params["version"] == version() else "no-cache",
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if "gzip" in call.request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(file.packed, headers=headers, media_type=file.media_type)
+    return Response(file.content, headers=headers, media_type=file.media_type)
+
+
+ENDPOINTS = (Endpoint("GET", "/static/{version}/{name:rest}", serve, open=True),)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EADDRINUSE
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,8 +137,11 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
     from orchestra.api import operations
+    from orchestra.web import pages, static_files
 
     yield from operations.endpoints()
+    yield from static_files.ENDPOINTS
+    yield from pages.endpoints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +208,12 @@ def serve(settings: Settings, sockets: list[socket.socket], **options: Any) -> N
 
     from orchestra.api.app import make_app
     from orchestra.api.peers import PeerProtocol
+    from orchestra.web import errors
 
     database = Database(settings)
     server = make_server(settings, database, **options)
     config = uvicorn.Config(
-        make_app(server, endpoints()),
+        make_app(server, endpoints(), partial(errors.answer, server)),
         http=PeerProtocol,
         ws="none",
         lifespan="off",
