@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from orchestra.domain.failure_reasons import Reason
 from orchestra.domain.reservation import PATIENCE
-from orchestra.domain.states import JobStatus, Queue
+from orchestra.domain.states import Cause, JobStatus, Queue
 from orchestra.services.jobs.search import LOOKED
+from orchestra.store.driver.columns import Ints
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.jobs import jobs
@@ -117,6 +119,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "of another node": {"node": "noether"},
     "by config": {"config": "^config[.]7[.]json$"},
     "by time": {"since": datetime.now(UTC) + timedelta(days=1)},
+    "by reason and last line": {"reason": Reason(Cause.EXIT, 3), "line": "last words$"},
 }
 
 
@@ -125,9 +128,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
 def test_a_search_reads_what_it_looks_at_by_keys(
     crowded: World, status: JobStatus | None, name: str
 ) -> None:
-    asked = {"node": None, "config": None, "since": None, **SEARCHES[name]}
     page = {"task": 0, "first": 20_000, "limit": LOOKED, "most": 51, "state": status}
-    params = {"status": status, **page, **asked}
+    params = {"status": status, **page, **jobs.Filter(**SEARCHES[name]).params}
     found = plan(crowded.conn, jobs.search_statement(status), params)
     assert found.walked == set(), found.root
     assert found.buffers < 10 * LOOKED, found.root
@@ -148,7 +150,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         load("cluster/events").changed_since,
         {"cursor": "900000000:900000000:", "tasks": [0]},
     ),
-    "failures": (TASKS.failures, {"task": 0}),
+    "failures": (TASKS.failed_attempts, {"task": 0, "limit": 1000, "bytes": 1000}),
+    "examples of failures": (
+        TASKS.failure_examples,
+        {"task": 0, "indexes": Ints([7, 1007]), "numbers": Ints([1, 1])},
+    ),
+    "what running jobs have used": (jobs.SQL.used, {"task": 0, "indexes": None}),
     "inputs": (TASKS.inputs, {"task": 0}),
     "config": (TASKS.config, {"task": 0}),
     "effort": (TASKS.effort, {"task": 0, "limit": 1_000}),

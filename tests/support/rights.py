@@ -24,6 +24,7 @@ from orchestra.interface.dataset_changes import (
     UpdateDataSet,
 )
 from orchestra.interface.job_changes import KillJobs, RetryJobs
+from orchestra.interface.job_matches import KillMatching, RetryMatching
 from orchestra.interface.mails import RetryMails, ShowMail
 from orchestra.interface.new_tasks import CreateTask
 from orchestra.interface.node_changes import (
@@ -170,6 +171,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task.delete": (owned(lambda it: DeleteTask(it.killed)),),
     "job.retry": (owned(lambda it: RetryJobs((f"{it.killed}/0",))),),
     "job.kill": (owned(lambda it: KillJobs((f"{it.running}/0",))),),
+    "job.retry_matching": (owned(lambda it: RetryMatching(it.killed)),),
+    "job.kill_matching": (owned(lambda it: KillMatching(it.running)),),
     "node.create": (anybody(lambda _: CreateNode("new", CPU, GPU)),),
     "node.set": (
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU", 1), GPU)),

@@ -26,10 +26,12 @@ class SearchJobs(Question[FoundJobs]):
         config: a pattern of configs' paths (`domain/config_patterns.py`).
         since: only jobs that have changed since then.
         start: the task and job to begin with.
+        reason: why the job's latest attempt ended: `exit:3`, `exit`, `timeout` (`domain/failure_reasons.py`).
+        line: the last line of its log, with `*` for any characters (`domain/log_lines.py`).
 
     Raises:
         NotFound: there is no such task or user.
-        BadInput: the pattern or the page is invalid.
+        BadInput: a pattern, the reason or the page is invalid.
     """
 
     word: str | None = None
@@ -40,6 +42,8 @@ class SearchJobs(Question[FoundJobs]):
     since: datetime | None = None
     start: tuple[int, int] | None = None
     limit: int = PAGE
+    reason: str | None = None
+    line: str | None = None
 
 
 def found_jobs(

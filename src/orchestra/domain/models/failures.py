@@ -43,3 +43,53 @@ class FailureGroup:
     jobs: int
     example: FailedAttempt
     config: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsOnNode:
+    """So many jobs, on a node; None is one that was deleted."""
+
+    node: str | None
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """Failures for one reason whose logs end alike, with the first of these jobs as an example.
+
+    Args:
+        line: a pattern of the last lines, in which `*` stands for what differs; None if there is no log.
+        nodes: where they failed, most frequent first.
+        index, node, config: the example and its config.
+        what: how it ended; `reason` what its keeper reported.
+        tail: the last lines of its log, safe to print.
+        has_log: whether there is a log to read.
+    """
+
+    line: str | None
+    jobs: int
+    nodes: tuple[JobsOnNode, ...]
+    index: int
+    node: str | None
+    config: str
+    what: str
+    reason: str | None
+    tail: tuple[str, ...]
+    has_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReason:
+    """Failures for one reason.
+
+    Args:
+        reason: its code, such as `exit:3`; `words` the same in words.
+        nodes: where they failed, most frequent first.
+        lines: the most frequent last lines; there can be others.
+    """
+
+    reason: str
+    words: str
+    jobs: int
+    nodes: tuple[JobsOnNode, ...]
+    lines: tuple[FailureLine, ...]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.states import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,18 @@ class LogChunk:
     data: bytes
     length: int | None
     over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobsMatched:
+    """A change of the jobs of a task that match a filter.
+
+    Args:
+        task: the task before the change.
+        jobs: how many jobs were changed.
+        following: where to go on, None if no more jobs match.
+    """
+
+    task: Task
+    jobs: int
+    following: tuple[JobStatus, int] | None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 
-from orchestra.domain.config_patterns import as_regex
 from orchestra.domain.errors import BadInput
+from orchestra.domain.models.job_choice import JobChoice
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobStatus
 from orchestra.interface.answers.jobs import FoundJob, FoundJobs
 from orchestra.interface.job_search import SearchJobs
-from orchestra.services.jobs.views import FEW
+from orchestra.services.jobs.matches import filter_of
+from orchestra.services.jobs.views import has_few
 from orchestra.services.tasks import selection
 from orchestra.services.users import users
 from orchestra.store.jobs import jobs as store
@@ -32,11 +34,11 @@ def search(conn: psycopg.Connection, asked: SearchJobs) -> FoundJobs:
 
     Raises:
         NotFound: there is no such task or user.
-        BadInput: the pattern or the page is invalid.
+        BadInput: a pattern, the reason or the page is invalid.
     """
     if asked.limit < 1:
         raise BadInput("a page has at least one job.")
-    wanted = store.Filter(asked.node, asked.config and as_regex(asked.config), asked.since)
+    wanted = replace(filter_of(_choice(asked)), since=asked.since)
     tasks = _tasks(conn, asked)
     exact = wanted == store.Filter()
     matching = sum(_count(task, asked.status) for task in tasks) if exact else None
@@ -44,6 +46,10 @@ def search(conn: psycopg.Connection, asked: SearchJobs) -> FoundJobs:
     walk = _Walk(conn, asked, wanted, asked.limit if exact else LOOKED)
     following = walk.through([task for task in tasks if _may_match(task, asked)])
     return FoundJobs(tuple(walk.found), matching, following)
+
+
+def _choice(asked: SearchJobs) -> JobChoice:
+    return JobChoice(asked.status, asked.reason, asked.line, asked.node, asked.config)
 
 
 class _Walk:
@@ -71,7 +77,6 @@ class _Walk:
     def _in(self, task: Task, first: int) -> int | None:
         """Look for jobs of a task; return the number of the job to go on with, None at its end."""
         status, most = self.asked.status, self.asked.limit - len(self.found)
-        few_done = status is JobStatus.DONE and task.counts.done * FEW < task.jobs
         page = store.matching(
             self.conn,
             task.id,
@@ -80,7 +85,7 @@ class _Walk:
             first=first,
             look=self.look,
             most=most,
-            few_done=few_done,
+            few_done=has_few(task, status),
         )
         self.found += [FoundJob(job, task.name) for job in page.jobs]
         whole, self.look = page.looked < self.look, self.look - page.looked

@@ -33,13 +33,19 @@ def list_jobs(
     if limit < 1 or first < 0:
         raise BadInput("a page begins at job 0 or later and has at least one job.")
     task = selection.find(conn, word)
-    few_done = status is JobStatus.DONE and task.counts.done * FEW < task.jobs
-    found = store.listed(conn, task.id, status, first=first, limit=limit + 1, few_done=few_done)
+    found = store.listed(
+        conn, task.id, status, first=first, limit=limit + 1, few_done=has_few(task, status)
+    )
     following = found[limit].index if len(found) > limit else None
     matching = task.jobs if status is None else task.counts[status]
     if status is JobStatus.KILLED:
         matching += task.removed
     return JobPage(task, tuple(found[:limit]), matching, following)
+
+
+def has_few(task: Task, status: JobStatus | None) -> bool:
+    """Whether the jobs with a status are few done ones, which an index of their own finds."""
+    return status is JobStatus.DONE and task.counts.done * FEW < task.jobs
 
 
 def show(conn: psycopg.Connection, text: str) -> JobReport:

@@ -13,6 +13,7 @@ from orchestra.domain.wording import Sentence
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services.mail import mails
 from orchestra.services.tasks import selection, standstill, waiting
+from orchestra.services.tasks.failures import has_failures
 from orchestra.services.users import users
 from orchestra.store.cluster import leader
 from orchestra.store.nodes import queues, unresponsive_folders
@@ -36,7 +37,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         config=sources.config(conn, task.id),
         inputs=tuple(sources.inputs(conn, task.id)),
         events=tuple(facts.events(conn, task.id, limit=EVENTS)),
-        failures=tuple(facts.failures(conn, task.id)) if _has_failures(task) else (),
+        failures=tuple(facts.failures(conn, task.id)) if has_failures(task) else (),
         waiting=waiting_reasons(conn, task),
         ends=estimate_end(task, now),
         cpu_seconds=cpu,
@@ -45,10 +46,6 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         owner_wants_mail=users.get(conn, task.owner).mail,
         doubts=facts.doubts(conn, task.id),
     )
-
-
-def _has_failures(task: Task) -> bool:
-    return bool(task.counts.failed or task.counts.broken)
 
 
 def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain import log_lines
+from orchestra.domain.failure_reasons import Reason
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
 from orchestra.domain.states import Cause, JobState, JobStatus
@@ -71,11 +73,31 @@ def listed(
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a search for jobs is for, besides their status. `config` is a regular expression."""
+    """What a search for jobs is for, besides their status.
+
+    `config` is a regular expression, and so is `line`, for the last bytes of logs (`domain/log_lines.py`).
+    """
 
     node: str | None = None
     config: str | None = None
     since: datetime | None = None
+    reason: Reason | None = None
+    line: str | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of `choose_matching`."""
+        reason = self.reason
+        return {
+            "node": self.node,
+            "config": self.config,
+            "since": self.since,
+            "cause": reason.cause if reason else None,
+            "exit_status": reason.exit_status if reason else None,
+            "signal": reason.signal if reason else None,
+            "line": self.line,
+            "bytes": log_lines.END,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +136,8 @@ def matching(
         "limit": look,
         "status": status,
         "state": status,
-        "node": wanted.node,
-        "config": wanted.config,
-        "since": wanted.since,
         "most": most,
+        **wanted.params,
     }
     rows = fetch(conn, search_statement(status, few_done=few_done), params)
     looked, looked_to = rows[0]["looked"], rows[0]["looked_to"]
@@ -213,6 +233,15 @@ def running(conn: psycopg.Connection, task: int) -> list[Result]:
         Result(usage=NOT_MEASURED, **{**row, "state": JobStatus(row["state"])})
         for row in fetch(conn, SQL.select_running, {"task": task})
     ]
+
+
+def used_by_running(
+    conn: psycopg.Connection, task: int, indexes: Sequence[int] | None = None
+) -> tuple[int, float]:
+    """Return how many jobs of a task run, of all or of some, and the slot seconds that they have used so far."""
+    params = {"task": task, "indexes": None if indexes is None else Ints(indexes)}
+    row = fetch(conn, SQL.used, params)[0]
+    return row["jobs"], row["seconds"]
 
 
 def some_results(

@@ -78,14 +78,15 @@ order by j.ordinal limit %(limit)s
 
 -- name: choose_matching
 -- Those of a page of `looked` that a search is for. LATERAL with a limit, so that attempts and configs are found by
--- their keys, and not looked for if they do not matter.
+-- their keys, and not looked for if they do not matter. Logs are any bytes, so their lines are compared as escaped text.
 select l.*
 from looked l
 join task t on t.id = l.task_id
 left join lateral (
-    select n.name from attempt a
-    join node n on n.id = a.node_id
-    where %(node)s::text is not null
+    select n.name, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.exit_status, a.signal, a.log_tail
+    from attempt a
+    left join node n on n.id = a.node_id
+    where (%(node)s::text is not null or %(cause)s::text is not null or %(line)s::text is not null)
         and a.task_id = l.task_id and a.ordinal = l.ordinal and a.number = l.attempt
     limit 1
 ) as ran on true
@@ -96,6 +97,12 @@ left join lateral (
 ) as config on true
 where (%(since)s::timestamptz is null or l.changed_at >= %(since)s)
     and (%(node)s::text is null or ran.name = %(node)s)
+    and (%(cause)s::text is null or ran.cause = %(cause)s)
+    and (%(exit_status)s::int is null or ran.exit_status = %(exit_status)s)
+    and (%(signal)s::int is null or ran.signal = %(signal)s)
+    and (%(line)s::text is null or encode(
+        substring(ran.log_tail from greatest(1, octet_length(ran.log_tail) - %(bytes)s + 1)), 'escape'
+    ) ~ %(line)s)
     and (%(config)s::text is null or config.path ~ %(config)s)
 order by l.ordinal limit %(most)s
 
@@ -209,6 +216,18 @@ left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j
 left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
 where j.task_id = %(task)s and j.keeper_id is not null and j.state = 'running'
 order by j.ordinal
+
+-- name: used
+-- What the running jobs of a task have used so far: their number, and the seconds since their starts times their slots.
+-- Running jobs are in job_claimed.
+select
+    count(*) as jobs,
+    coalesce(sum(extract(epoch from now() - a.started_at) * r.slots), 0)::float8 as seconds
+from job j
+join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+join revision r on r.task_id = j.task_id and r.number = a.revision
+where j.task_id = %(task)s and j.keeper_id is not null and j.state = 'running'
+    and (%(indexes)s::int[] is null or j.ordinal = any(%(indexes)s::int[]))
 
 -- name: of_page
 -- Ranges of primary keys.

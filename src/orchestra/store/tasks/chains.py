@@ -27,6 +27,11 @@ def of_task(conn: psycopg.Connection, task: int) -> list[Dependency]:
     ]
 
 
+def followers(conn: psycopg.Connection, task: int) -> list[tuple[int, str]]:
+    """Return the tasks that wait for a task: number and name."""
+    return [(row["id"], row["name"]) for row in fetch(conn, SQL.followers, {"task": task})]
+
+
 def config_consumer(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:
     """The id and name of a task that has stored some of this one's outputs as its configs, or None."""
     rows = fetch(conn, SQL.config_consumer, {"task": task})

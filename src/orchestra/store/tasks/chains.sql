@@ -16,6 +16,14 @@ order by a.after_id
 -- name: remove
 delete from task_after where task_id = %(task)s and after_id = %(after)s
 
+-- name: followers
+-- The tasks that wait for a task. There are few rows.
+select w.id, w.name
+from task_after a
+join task w on w.id = a.task_id
+where a.after_id = %(task)s and w.deleted_at is null
+order by w.id
+
 -- name: config_consumer
 -- A task that has stored some, but not all, of this one's outputs as its configs.
 select w.id, w.name

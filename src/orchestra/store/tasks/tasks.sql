@@ -163,40 +163,48 @@ join dataset_version v on v.id = t.config_version_id
 where t.ended_at is null and v.dataset_id is null and v.based_on is null and v.root = %(folder)s
 order by t.id
 
--- name: failures
--- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each. For a
--- BROKEN task, those of its last test; attempts that were ended, returned or lost do not count. LATERAL with a
--- limit, so that the columns of the examples are found by key.
+-- name: failed_attempts
+-- The failed attempts of a task, those of the first jobs: a range of job_notable, then one attempt each by its key. For
+-- a BROKEN task, those of its last test; attempts that were ended, returned or lost do not count. Of a log, only its
+-- last bytes.
 with failed as (
     select ordinal, attempt, false as broken from job
     where task_id = %(task)s and state = 'failed'
-    order by ordinal limit 1000
+    order by ordinal limit %(limit)s
 ), broken as (
     select ordinal, attempt, true as broken from job
     where task_id = %(task)s and state = 'broken'
-    order by ordinal limit 1000
+    order by ordinal limit %(limit)s
 ), chosen as (
     select * from failed union all select * from broken where attempt > 0
-), kinds as (
-    select count(*) as jobs, min(array[a.ordinal, a.number]) as example
-    from chosen j
-    join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
-    where not is_open(a)
-        and has_succeeded(a) is not true and a.cause is distinct from 'ended'
-        and (
-            not j.broken
-            or a.run = (select run from task where id = %(task)s)
-                and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
-        )
-    group by a.cause, a.exit_status, a.signal
 )
-select k.jobs, a.*, f.path as config
-from kinds k
+select
+    a.ordinal as index, a.number, n.name as node, coalesce(a.cause, 'lost') as cause, a.exit_status, a.signal,
+    substring(a.log_tail from greatest(1, octet_length(a.log_tail) - %(bytes)s + 1)) as end
+from chosen j
+join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
+left join node n on n.id = a.node_id
+where not is_open(a)
+    and has_succeeded(a) is not true and a.cause is distinct from 'ended'
+    and (
+        not j.broken
+        or a.run = (select run from task where id = %(task)s)
+            and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
+    )
+order by a.ordinal
+
+-- name: failure_examples
+-- Some of them with the end of the log as it is stored, and with their configs. LATERAL with a limit, so that the rows
+-- are found by their keys.
+select a.*, f.path as config
+from unnest(%(indexes)s::int[], %(numbers)s::int[]) as given (ordinal, number)
 cross join lateral (
-    select e.ordinal as index, n.name as node, coalesce(e.cause, 'lost') as cause, e.exit_status, e.signal, e.reason, e.log_tail
+    select
+        e.ordinal as index, n.name as node, coalesce(e.cause, 'lost') as cause, e.exit_status, e.signal, e.reason,
+        e.log_tail
     from attempt e
     left join node n on n.id = e.node_id
-    where e.task_id = %(task)s and e.ordinal = k.example[1] and e.number = k.example[2]
+    where e.task_id = %(task)s and e.ordinal = given.ordinal and e.number = given.number
     limit 1
 ) as a
 left join lateral (
@@ -204,7 +212,6 @@ left join lateral (
     where version_id = (select config_version_id from task where id = %(task)s) and ordinal = a.index
     limit 1
 ) as f on true
-order by k.jobs desc, a.index
 
 -- name: effort
 -- CPU time of the first ended attempts: exact for most tasks, a sample for the largest.
