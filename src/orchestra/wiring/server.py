@@ -136,10 +136,11 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import operations
+    from orchestra.api import openapi, operations
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints()
+    yield from openapi.ENDPOINTS
     yield from static_files.ENDPOINTS
     yield from pages.endpoints()
 
