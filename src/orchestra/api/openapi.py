@@ -19,11 +19,11 @@ from orchestra.interface.remote.link import API_VERSION
 from orchestra.interface.table import OPERATIONS, Operation
 
 PROBLEMS = {
-    "4XX": "401: nobody that the server knows. 403: somebody who may not do this. 404: there is no such thing. 405: not "
-    "with this method. 409: not possible in the present state. 421: the server does not answer under this name. 422: the "
-    "request is not valid. 429: too many failed attempts.",
-    "5XX": "500: the server made a mistake; its log says more. 503: the database cannot be reached. 504: it took too "
-    "long.",
+    "4XX": "401: nobody that the server knows. 403: somebody who may not do this. 404: there is no such thing. "
+    "405: not with this method. 409: not possible in the present state. 421: the server does not answer under this "
+    "name. 422: the request is not valid. 429: too many failed attempts.",
+    "5XX": "500: the server made a mistake; its log says more. 503: the database cannot be reached. "
+    "504: it took too long.",
 }
 
 

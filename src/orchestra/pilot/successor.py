@@ -19,15 +19,15 @@ STARTED_BY_KEEPER = "--heir"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def spawn_detached(command: Sequence[str], folder: Path) -> int:
-    """Start a pilot that outlives this process and has no terminal; return its pid.
+def spawn_detached(command: Sequence[str], folder: Path, log: str = "agent.out") -> int:
+    """Start a program that outlives this process and has no terminal; return its pid.
 
     Args:
-        command: an argument list that runs a pilot with `foreground=False`.
-        folder: the pilot's folder. Output before the pilot's log is open goes to `agent.out` there.
+        command: an argument list, such as one that runs a pilot with `foreground=False`.
+        folder: its folder. Its output, of a pilot that before its log is open, goes to the file `log` there.
     """
     state_folder.make_private(folder)
-    output = str(folder / "agent.out")
+    output = str(folder / log)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with suppress(OSError):
         if Path(output).stat().st_size > state_folder.LOG_BYTES:

@@ -31,6 +31,11 @@ def pilots_folder(settings: Settings) -> Path:
     return pilot_folder(settings, "cluster", "node").parent.parent
 
 
+def servers_folder(settings: Settings, cluster: str) -> Path:
+    """Return the folder where the servers of this account for a cluster say where they listen."""
+    return pilot_folder(settings, cluster, "node").parent
+
+
 def mail_folder(settings: Settings) -> Path:
     """Return the folder for mails that no mail server takes.
 

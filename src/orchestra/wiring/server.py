@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from errno import EADDRINUSE
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
@@ -23,17 +19,18 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from orchestra.api.endpoints import Endpoint
+    from orchestra.api.records import Record
     from orchestra.api.server import Server
     from orchestra.config import Settings
     from orchestra.domain.identities import Identity
     from orchestra.domain.models.users import User
     from orchestra.interface.operation import Interface, Request
 
-DEFAULT_PORT = 8765
 CONNECTIONS = 10
 WAIT_FOR_CONNECTION = 4.0
 STREAMS_END_WITHIN = 2
 """Seconds that open streams get after SIGTERM."""
+BACKLOG = 2048
 KEEP_ALIVE = 75
 """Seconds for which an idle connection is kept."""
 
@@ -145,72 +142,20 @@ def endpoints() -> Iterator[Endpoint]:
     yield from pages.endpoints()
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Where a server listens: the address of its pages, and the path of its Unix socket."""
-
-    url: str
-    socket: str | None
-
-
-def listen(host: str, port: int | None) -> socket.socket:
-    """Return a listening socket; without a port, the usual one, or any free one if that is taken.
-
-    Raises:
-        OSError: the address cannot be used.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in (DEFAULT_PORT, 0) if port is None else (port,):
-        found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind((host, number))
-        except OSError:
-            found.close()
-            if port is not None or number == 0:
-                raise
-        else:
-            return found
-    raise AssertionError("the last port is any free one")
-
-
-def listen_at_socket(path: str) -> socket.socket:
-    """Return a Unix socket that listens. A socket that nobody listens at any more is replaced.
-
-    Raises:
-        OSError: the path cannot be used, or another process listens there.
-    """
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with suppress(ConnectionRefusedError, FileNotFoundError):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.connect(path)
-            raise OSError(EADDRINUSE, os.strerror(EADDRINUSE))
-        if stat.S_ISSOCK(_mode(path)):
-            Path(path).unlink()
-        found.bind(path)
-        Path(path).chmod(0o666)  # its folder decides who can connect
-    except BaseException:
-        found.close()
-        raise
-    return found
-
-
-def _mode(path: str) -> int:
-    try:
-        return Path(path).lstat().st_mode
-    except FileNotFoundError:
-        return 0
-
-
-def serve(settings: Settings, sockets: list[socket.socket], **options: Any) -> None:
-    """Serve until SIGTERM or Ctrl-C. `options` are those of `make_server`."""
+def serve(
+    settings: Settings, sockets: list[socket.socket], cluster: str, record: Record, **options: Any
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, and tell the commands of this account so. `options` are those of `make_server`."""
     import uvicorn
 
     from orchestra.api.app import make_app
     from orchestra.api.peers import PeerProtocol
+    from orchestra.api.records import announced
     from orchestra.web import errors
+    from orchestra.wiring.folders import servers_folder
 
+    for each in sockets:
+        each.listen(BACKLOG)
     database = Database(settings)
     server = make_server(settings, database, **options)
     config = uvicorn.Config(
@@ -227,6 +172,7 @@ def serve(settings: Settings, sockets: list[socket.socket], **options: Any) -> N
     )
     database.open()
     try:
-        uvicorn.Server(config).run(sockets=sockets)
+        with announced(servers_folder(settings, cluster), record):
+            uvicorn.Server(config).run(sockets=sockets)
     finally:
         database.close()

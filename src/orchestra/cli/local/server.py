@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
@@ -35,22 +37,28 @@ def _run_arguments(parser: Parser) -> None:
         help="also listen at a Unix socket, whose peers need no token; its folder decides who can connect",
     )
 
+    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
+
 
 def _run(ctx: Context) -> None:
+    from orchestra.api.records import Record
+    from orchestra.services.database import admin
     from orchestra.wiring.server import serve
 
-    with database(ctx):
-        pass  # to report an error of the database now
+    with database(ctx) as conn:
+        cluster = admin.cluster_id(conn)
     sockets = [_tcp(ctx.args.host, ctx.args.port)]
     name, port = sockets[0].getsockname()[:2]
-    print(f"http://{f'[{name}]' if ':' in name else name}:{port}", flush=True)
+    url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
     if ctx.args.socket:
         sockets.append(_unix(ctx.args.socket))
-    serve(ctx.settings, sockets)
+    print(url, flush=True)
+    record = Record(os.getpid(), url, ctx.args.socket, ctx.args.background)
+    serve(ctx.settings, sockets, cluster, record)
 
 
 def _tcp(host: str, port: int | None) -> socket.socket:
-    from orchestra.wiring.server import listen
+    from orchestra.wiring.server_sockets import listen
 
     try:
         return listen(host, port)
@@ -60,7 +68,7 @@ def _tcp(host: str, port: int | None) -> socket.socket:
 
 
 def _unix(path: str) -> socket.socket:
-    from orchestra.wiring.server import listen_at_socket
+    from orchestra.wiring.server_sockets import listen_at_socket
 
     try:
         return listen_at_socket(path)

@@ -11,7 +11,7 @@ from orchestra.cli.local import sharing
 from orchestra.cli.local.connection import caller, database
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput, Cancelled, Refused
+from orchestra.domain.errors import BadInput, Cancelled, OrchestraError, Refused
 from orchestra.homefolder import home_folder
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ def _up_arguments(parser: Parser) -> None:
     allow_root_argument(parser)
     sharing.arguments(parser)
     parser.add_argument(
+        "--no-pages", dest="pages", action="store_false", help="start no server for the pages"
+    )
+    parser.add_argument(
         "--detach", action="store_true", help="return at once instead of showing what runs"
     )
 
@@ -60,6 +63,7 @@ def _up(ctx: Context) -> None:
         cpus=ctx.args.cpus,
         gpus=ctx.args.gpus,
         allow_root=ctx.args.allow_root,
+        pages=ctx.args.pages,
         news=news,
     )
     if sys.stdout.isatty() and not ctx.args.detach:
@@ -76,6 +80,7 @@ def begin(
     cpus: int | None = None,
     gpus: int | None = None,
     allow_root: bool = False,
+    pages: bool = True,
     news: Sequence[str] = (),
 ) -> Node:
     """Start the database, create the user and this machine's node, start its pilot, and print each.
@@ -121,8 +126,26 @@ def begin(
                 allow_root=allow_root,
             )
             pilot = pilots.start(ctx, conn, spec)
+        if pages:
+            _say(ctx, "pages", _pages_in_words(ctx, conn))
         _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
     return node
+
+
+def _pages_in_words(ctx: Context, conn: psycopg.Connection) -> str:
+    """Return where the pages are, from a server that is started if none runs here. Jobs do not need one."""
+    from orchestra.services.database import admin
+    from orchestra.wiring.server_processes import running_servers, start_server
+
+    cluster = admin.cluster_id(conn)
+    running = running_servers(ctx.settings, cluster)
+    try:
+        found = (
+            running[0] if running else start_server(ctx.settings, cluster, ctx.args.configuration)
+        )
+    except OrchestraError as error:
+        return f"not served: {error.message} {error.hint or ''}".rstrip()
+    return f"{found.url}   (to sign in: maestro web)"
 
 
 def _check_slots(cpus: int | None, gpus: int | None) -> None:
@@ -230,11 +253,15 @@ def _down(ctx: Context) -> None:
 
 def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     """Stop the pilots, and the embedded database if nobody else uses it."""
+    from orchestra.services.database import admin
     from orchestra.store.cluster import health
     from orchestra.wiring.database import uses_server
+    from orchestra.wiring.server_processes import end_servers
 
     with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
+        if end_servers(ctx.settings, admin.cluster_id(conn)):
+            ctx.out.say("the server of the pages has stopped")
         deadline = monotonic() + (DISCONNECT_WITHIN if ended else 0.0)
         while (others := health.other_connections(conn)) and monotonic() < deadline:
             sleep(0.05)
