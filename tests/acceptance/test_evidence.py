@@ -46,8 +46,8 @@ def shown(cluster: Cluster, task: Task, job: int) -> tuple[bytes, str]:
     if found.file:
         with found.file as file:
             return file.read(), found.why
-    assert found.end
-    return found.end.data, found.why
+    parts = following.parts(cluster.interface(), attempt)
+    return b"".join(text for _, text in parts), found.why
 
 
 def test_the_reason_of_a_failure_is_kept_whatever_a_job_does_to_its_log(cluster: Cluster) -> None:

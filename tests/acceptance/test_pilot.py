@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.domain.models.logs import LogSource
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
@@ -210,7 +211,8 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
     monkeypatch.setattr(job_logs, "open_log", lambda _: None)
     address = f"{task.id}/0"
     [attempt] = views.show(cluster.conn, address).attempts
-    assert following.present_end(cluster.interface(), attempt).data == b"one\n"
+    part = following.read_part(cluster.interface(), attempt, -3)
+    assert (part.offset, part.data, part.source) == (1, b"ne\n", LogSource.RELAY)
     seen: list[bytes] = []
 
     def write(block: bytes) -> None:
@@ -221,6 +223,8 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
     last = following.follow(cluster.interface(), address, attempt, write=write, turn=lambda _: None)
     assert b"".join(seen) == b"one\ntwo\n"
     assert last.exit_status == 3
+    [(part, text)] = following.parts(cluster.interface(), last)
+    assert (part.source, text) == (LogSource.TAIL, b"one\ntwo\n")  # it is the whole log
 
 
 def test_a_job_that_lasts_too_long_is_ended(cluster: Cluster) -> None:

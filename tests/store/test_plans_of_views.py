@@ -172,6 +172,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "running jobs": (load("jobs/jobs").select_running, {"task": 0}),
     "attempts": (load("jobs/jobs").attempts, {"task": 0, "index": 40_000}),
     "log": (load("jobs/jobs").log_tail, {"task": 0, "index": 40_000, "number": 1}),
+    "log place": (load("jobs/log_parts").place, {"task": 0, "index": 40_000, "number": 1}),
     "files": (DATASETS.files, {"version": 2, "first": 100_000, "limit": 20}),
     "live users": (DATASETS.live_users, {"dataset": 1}),
     "ended users": (DATASETS.ended_users, {"dataset": 1}),

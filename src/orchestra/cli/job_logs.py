@@ -18,6 +18,7 @@ from orchestra.cli.task_select import one_task, the_task
 from orchestra.cli.terminal import LogPrinter
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.models.logs import LogSource
 from orchestra.domain.states import Cause, JobStatus
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.jobs import Attempt, Job
     from orchestra.domain.models.tasks import Task
-    from orchestra.interface.answers.jobs import LogChunk
+    from orchestra.interface.answers.jobs import LogPart
     from orchestra.interface.operation import Interface
 
 _LINES = 20
@@ -190,7 +191,7 @@ def _check_lines(ctx: Context) -> None:
 
 
 def _print(ctx: Context, ask: Interface, attempt: Attempt, lines: int | None) -> None:
-    """Print an attempt's log, or its last lines: the file, else the end that the database keeps.
+    """Print an attempt's log, or its last lines.
 
     Raises:
         NotFound: there is none.
@@ -205,8 +206,8 @@ def _print(ctx: Context, ask: Interface, attempt: Attempt, lines: int | None) ->
                 job_logs.seek_last_lines(file, lines)
             for block in job_logs.read_blocks(file):
                 printer.write(block)
-    elif found.end:
-        _write_kept(ctx, attempt, found.end, found.why, lines)
+    else:
+        _write_parts(ctx, ask, attempt, found.why, lines)
 
 
 def _follow(ctx: Context, ask: Interface, address: str) -> None:
@@ -234,15 +235,23 @@ def _follow(ctx: Context, ask: Interface, address: str) -> None:
     ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
 
 
-def _write_kept(ctx: Context, attempt: Attempt, end: LogChunk, why: str, lines: int | None) -> None:
+def _write_parts(
+    ctx: Context, ask: Interface, attempt: Attempt, why: str, lines: int | None
+) -> None:
+    """Print an attempt's log from where it can be read, and say if that is only what the database keeps of it."""
     from orchestra.files import job_logs
+    from orchestra.interface import following
 
-    path = clean(job_logs.path_of(attempt))
-    if end.length is None:
-        raise job_logs.no_log(attempt)
-    part = ""
-    if end.offset:
-        part = f"the last {human.size(len(end.data))} of {human.size(end.length)}"
-    ctx.out.note(f"{path} {why}; this is {part or 'the log'}, from the database")
     with closing(LogPrinter()) as printer:
-        printer.write(end.data if lines is None else job_logs.last_lines(end.data, lines))
+        for place, (part, text) in enumerate(following.parts(ask, attempt, lines)):
+            if part.length is None:
+                raise job_logs.no_log(attempt)
+            if place == 0 and part.source is LogSource.TAIL:
+                ctx.out.note(f"{clean(job_logs.path_of(attempt))} {why}; {_what_is_kept(part)}")
+            printer.write(text)
+
+
+def _what_is_kept(part: LogPart) -> str:
+    whole = part.length or 0
+    kept = f"the last {human.size(whole - part.kept_from)} of {human.size(whole)}"
+    return f"this is {kept if part.kept_from else 'the log'}, from the database"

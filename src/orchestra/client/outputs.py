@@ -90,9 +90,9 @@ def log(
                 job_logs.seek_last_lines(file, wanted)
             content = file.read()
     else:
-        if log.end is None or log.end.length is None:
-            with with_hint():
+        with with_hint():
+            parts = list(following.parts(session, found, wanted))
+            if parts[0][0].length is None:
                 raise job_logs.no_log(found)
-        kept = log.end.data
-        content = kept if wanted is None else job_logs.last_lines(kept, wanted)
+        content = b"".join(text for _, text in parts)
     return content.decode(errors="backslashreplace")

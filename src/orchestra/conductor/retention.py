@@ -12,7 +12,7 @@ from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.term import Transact
 from orchestra.domain.retention import RetentionPolicy
 from orchestra.store.cluster import leader, retention
-from orchestra.store.jobs import metrics
+from orchestra.store.jobs import log_parts, metrics
 
 PORTION_EVERY = 0.5
 """Seconds between two portions of 2,000 rows."""
@@ -42,6 +42,7 @@ class Retention:
             _Kind("old metrics", self._metrics),
             _Kind("ended keepers", self._keepers),
             _Kind("old lists of files", self._versions),
+            _Kind("parts of logs", self._log_parts),
         ]
 
     def tick(self, conn: psycopg.Connection, transact: Transact, isolation: Isolation) -> None:
@@ -83,3 +84,7 @@ class Retention:
 
     def _versions(self, conn: psycopg.Connection) -> bool:
         return retention.delete_versions(conn, self._keep.events)
+
+    def _log_parts(self, conn: psycopg.Connection) -> bool:
+        log_parts.sweep(conn)
+        return False

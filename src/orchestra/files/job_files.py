@@ -60,6 +60,30 @@ def exists(folder: str, name: str) -> bool:
     return True
 
 
+def open_own_file(folder: str, name: str, *, root: str = "", owner: int | None = None) -> int:
+    """Open a file that is a job's own beyond doubt, to show it to people who may not read it themselves.
+
+    It has one name, and belongs to the account that ran the job, as does the attempt's folder.
+
+    Args:
+        root: a folder above the attempt's, below which no symlink is followed; by default that is the volume.
+        owner: the id of that account; by default that of the folder's owner.
+
+    Raises:
+        Untrusted: a symlink is in the path, it is not a regular file, or it may be someone else's.
+        OSError: it does not exist, or cannot be read.
+    """
+    with attempt_folder(folder, root) as top, _opened(name, top) as descriptor:
+        facts, above = os.fstat(descriptor), os.fstat(top)
+        if not stat.S_ISREG(facts.st_mode):
+            raise Untrusted("is not a regular file")
+        if facts.st_nlink != 1:
+            raise Untrusted("has another name elsewhere and may be someone else's file")
+        if {facts.st_uid, above.st_uid} != {above.st_uid if owner is None else owner}:
+            raise Untrusted("belongs to another account than the one that ran the job")
+        return os.open(f"/proc/self/fd/{descriptor}", _READ)
+
+
 @contextmanager
 def inspected(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
     """Yield an O_PATH descriptor of what a job left, of any type, and its stat result.
@@ -80,14 +104,22 @@ def inspected(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
 
 
 @contextmanager
-def attempt_folder(folder: str) -> Iterator[int]:
+def attempt_folder(folder: str, root: str = "") -> Iterator[int]:
     """Yield a descriptor of an attempt's folder.
 
+    Args:
+        root: the folder whose path may have symlinks; the volume unless a folder above it is given.
+
     Raises:
-        Untrusted: one of the folders from the task's on is a symlink.
+        Untrusted: one of the folders below the root is a symlink.
         OSError: it is not there.
     """
     volume, *own = folder.rstrip("/").rsplit("/", _OWN_PARTS)
+    if root and len(own) == _OWN_PARTS:
+        if not is_below(volume, root):
+            raise Untrusted(f"is not below {root}")
+        own = [*volume[len(root.rstrip("/")) :].split("/")[1:], *own]
+        volume = root
     if len(own) < _OWN_PARTS or not set(own).isdisjoint(("", ".", "..")) or not _absolute(folder):
         raise Untrusted("is in no attempt's folder")
     top = os.open(volume or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -120,6 +152,11 @@ def _opened(name: str, parent: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def is_below(folder: str, root: str) -> bool:
+    """Whether a path is that of a folder or lies below it, by its text."""
+    return f"{folder}/".startswith(f"{root.rstrip('/')}/")
 
 
 def _parts(name: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
+from orchestra.domain.models.logs import PART, FoundPart, WantedPart, first_byte
 from orchestra.files import fs_health, job_files
 
 _BLOCK = 1 << 16
@@ -42,14 +43,38 @@ def unreadable(attempt: Attempt) -> str:
     return f"{path_of(attempt)} {_HUNG if is_silent(attempt) else _UNREADABLE}"
 
 
-def holds(file: BinaryIO, end: bytes) -> bool:
+def holds(descriptor: int, end: bytes) -> bool:
     """Whether a file is the log whose end was stored. A log that was cut in the middle has the same end."""
     if not end:
         return True  # nothing is known about it, or the job printed nothing
-    size = os.fstat(file.fileno()).st_size
+    size = os.fstat(descriptor).st_size
     compared = min(len(end), size, _COMPARED)
-    last = os.pread(file.fileno(), compared, size - compared)
+    last = os.pread(descriptor, compared, size - compared)
     return size > 0 and end.endswith(last)
+
+
+def read_part(descriptor: int, wanted: WantedPart) -> FoundPart | None:
+    """Read a part of an open log; None if it is not the log whose end is known."""
+    if not holds(descriptor, wanted.known_end or b""):
+        return None
+    length = os.fstat(descriptor).st_size
+    return FoundPart(length, os.pread(descriptor, PART, first_byte(wanted.start, length)))
+
+
+def read_own_part(
+    wanted: WantedPart, *, root: str = "", owner: int | None = None
+) -> FoundPart | None:
+    """Read a part of a log for somebody else, if `job_files.open_own_file` finds the file beyond doubt."""
+    try:
+        descriptor = job_files.open_own_file(wanted.folder, LOG, root=root, owner=owner)
+    except OSError:
+        return None
+    try:
+        return read_part(descriptor, wanted)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def why(attempt: Attempt) -> str:

@@ -1,25 +1,28 @@
-"""Reading and following a job's log: its file if that can be read here, else the end that the database keeps."""
+"""Reading and following a job's log: its file if that can be read here, else in parts from where it can be read."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import Attempt
+from orchestra.domain.models.logs import PART
 from orchestra.domain.states import Cause, JobState
 from orchestra.domain.wording import Action, words
 from orchestra.files import job_logs
-from orchestra.interface.answers.jobs import JobReport, LogChunk
+from orchestra.interface.answers.jobs import JobReport, LogChunk, LogPart
 from orchestra.interface.jobs import ShowJob
-from orchestra.interface.logs import ReadLog
+from orchestra.interface.logs import ReadLog, ReadLogPart
 from orchestra.interface.operation import Interface
 
-_POLL_FILE, _POLL_DATABASE = 0.2, 1.0
+PATIENCE = 3.0
+"""Seconds that a pilot has to send a part of a log."""
+_POLL_FILE, _POLL_DATABASE, _POLL_PART = 0.2, 1.0, 0.05
 _EXPLAIN_EVERY = 5.0
 _NOT_RUN = (Cause.RETURNED, Cause.INPUT, Cause.VOLUME)
 _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
@@ -66,53 +69,72 @@ def last_failed(report: JobReport) -> Attempt | None:
     return None
 
 
-def read_kept(
-    ask: Interface, attempt: Attempt, offset: int = 0, *, refresh: bool = False
-) -> LogChunk:
+def read_kept(ask: Interface, attempt: Attempt, offset: int = 0) -> LogChunk:
     """Return the stored part of an attempt's log from a byte offset on."""
-    return ask(ReadLog(attempt.task_id, attempt.index, attempt.number, offset, refresh))
+    return ask(ReadLog(attempt.task_id, attempt.index, attempt.number, offset))
 
 
-def present_end(
+def read_part(
     ask: Interface,
     attempt: Attempt,
+    offset: int,
     *,
-    patience: float = 2.0,
+    patience: float = PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
-) -> LogChunk:
-    """Return the end of an attempt's log, as recent as its pilot can send it within `patience` seconds."""
-    before = found = read_kept(ask, attempt, refresh=True)
-    if attempt.ended_at or not attempt.started_at:
-        return before
+) -> LogPart:
+    """Return a part of an attempt's log; wait up to `patience` seconds for its pilot to send it."""
+    wanted = ReadLogPart(attempt.task_id, attempt.index, attempt.number, offset)
     deadline = time.monotonic() + patience
-    while found == before and time.monotonic() < deadline:
-        sleep(_POLL_FILE)
-        found = read_kept(ask, attempt)
-    return found
+    while (part := ask(wanted)).awaited and time.monotonic() < deadline:
+        sleep(_POLL_PART)
+    return part
+
+
+def last_lines(ask: Interface, attempt: Attempt, lines: int) -> tuple[LogPart, bytes]:
+    """Return the last part of an attempt's log, and its last lines, for which earlier parts are read if necessary."""
+    last = read_part(ask, attempt, -PART)
+    text, start = last.data, last.offset
+    while start > last.kept_from and text.count(b"\n", 0, -1) < lines:
+        part = read_part(ask, attempt, max(last.kept_from, start - PART))
+        if part.source is not last.source or part.offset >= start or part.end < start:
+            break
+        text, start = part.data[: start - part.offset] + text, part.offset
+    return last, job_logs.last_lines(text, lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A log: its file, to be closed by the caller, else the part that the database keeps, and why."""
+    """A log: its file, to be closed by the caller; else why that is not shown."""
 
     file: BinaryIO | None
-    end: LogChunk | None = None
     why: str = ""
 
 
 def find(ask: Interface, attempt: Attempt) -> Found:
-    """Find an attempt's log: its file, unless that has been replaced."""
+    """Find the file of an attempt's log, unless it has been replaced."""
     file = job_logs.open_log(attempt)
+    if file is None:
+        return Found(None, job_logs.why(attempt))
     if attempt.ended_at is None or attempt.lost_at is not None:
-        return (
-            Found(file) if file else Found(None, present_end(ask, attempt), job_logs.why(attempt))
-        )
-    end = read_kept(ask, attempt)
-    if file and not job_logs.holds(file, end.data):
-        file.close()
-        why = "is not what the job printed: the job replaced it, or it was changed since"
-        return Found(None, end, why)
-    return Found(file) if file else Found(None, end, job_logs.why(attempt))
+        return Found(file)
+    if job_logs.holds(file.fileno(), read_kept(ask, attempt).data):
+        return Found(file)
+    file.close()
+    return Found(None, "is not what the job printed: the job replaced it, or it was changed since")
+
+
+def parts(
+    ask: Interface, attempt: Attempt, lines: int | None = None
+) -> Iterator[tuple[LogPart, bytes]]:
+    """Yield an attempt's log, or its last lines, as far as it can be read elsewhere: parts and their texts to show."""
+    if lines is not None:
+        yield last_lines(ask, attempt, lines)
+        return
+    first = read_part(ask, attempt, 0)
+    shown = _Shown(None, first.offset)
+    yield first, shown.news(first)
+    if first.end < (first.length or 0):
+        yield from shown.parts(ask, attempt)
 
 
 def await_attempt(
@@ -235,14 +257,14 @@ def _follow_one(
             if time.monotonic() - asked >= _POLL_DATABASE:
                 asked = time.monotonic()
                 if file is None:
-                    write(told.news(read_kept(ask, attempt, told.length, refresh=True)))
+                    told.write_new(ask, attempt, write, last=False)
                 attempt = _again(ask, address, attempt)
         write(_replaced(ask, attempt, file) if file else b"")
     finally:
         if file:
             file.close()
     if file is None:
-        write(told.news(read_kept(ask, attempt, told.length)))
+        told.write_new(ask, attempt, write)
     return attempt
 
 
@@ -259,28 +281,59 @@ def _replaced(ask: Interface, attempt: Attempt, file: BinaryIO) -> bytes:
     if attempt.lost_at or not attempt.ended_at:
         return b""
     end = read_kept(ask, attempt).data
-    if job_logs.holds(file, end):
+    if job_logs.holds(file.fileno(), end):
         return b""
     return b"\n[orchestra: the job replaced its log; the end of what it printed:]\n\n" + end
 
 
 @dataclass(slots=True)
 class _Shown:
-    """How much of a log that is read from the database has been shown; of its first part only some lines are."""
+    """How much of a log that is read in parts has been shown; of its first part only some lines are."""
 
     lines: int | None
     length: int = 0
 
-    def news(self, chunk: LogChunk) -> bytes:
-        if chunk.length is None or chunk.length <= self.length:
+    def parts(
+        self, ask: Interface, attempt: Attempt, *, last: bool = True
+    ) -> Iterator[tuple[LogPart, bytes]]:
+        """Yield what is new: parts, and what to show of each.
+
+        Unless it is the `last` time, a part that the pilot has not sent yet is left for the next one.
+        """
+        if self.lines is not None and not self.length:
+            part, text = last_lines(ask, attempt, self.lines)
+            self.length = part.end
+            yield part, text
+            return
+        while True:
+            part = read_part(ask, attempt, self.length)
+            if part.awaited and not last:
+                return
+            yield part, self.news(part)
+            if not part.data or part.end >= (part.length or 0):
+                return
+
+    def write_new(
+        self,
+        ask: Interface,
+        attempt: Attempt,
+        write: Callable[[bytes], None],
+        *,
+        last: bool = True,
+    ) -> None:
+        """Write what is new."""
+        for _, text in self.parts(ask, attempt, last=last):
+            write(text)
+
+    def news(self, part: LogPart) -> bytes:
+        """Return what to show of a part."""
+        if part.end <= self.length:
             return b""
-        before, self.length = self.length, chunk.length
-        if not before and self.lines is not None:
-            return job_logs.last_lines(chunk.data, self.lines)
-        if chunk.offset <= before:
-            return chunk.data
-        left_out = human.size(chunk.offset - before)
-        return f"\n[orchestra: {left_out} left out here]\n\n".encode() + chunk.data
+        before, self.length = self.length, part.end
+        if part.offset <= before:
+            return part.data[before - part.offset :]
+        left_out = human.size(part.offset - before)
+        return f"\n[orchestra: {left_out} left out here]\n\n".encode() + part.data
 
 
 def _again(ask: Interface, address: str, attempt: Attempt) -> Attempt:

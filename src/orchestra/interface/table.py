@@ -157,6 +157,12 @@ OPERATIONS = (
     Operation("job.show", jobs.ShowJob, "GET", "/tasks/{address.task}/jobs/{address.index}"),
     Operation("job.log", logs.ReadLog, "GET", "/tasks/{task}/jobs/{index}/attempts/{attempt}/tail"),
     Operation(
+        "job.log_part",
+        logs.ReadLogPart,
+        "GET",
+        "/tasks/{task}/jobs/{index}/attempts/{attempt}/log-part",
+    ),
+    Operation(
         "job.explain",
         explanations.ExplainJob,
         "GET",

@@ -34,6 +34,7 @@ from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
 from orchestra.pilot.keeper_manager import KeeperManager
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.lease import LeaseRenewal, Renewal
+from orchestra.pilot.log_parts import LogPartSender
 from orchestra.pilot.logs import LogSender
 from orchestra.pilot.options import PilotOptions, make_launch_config, pilot_hello
 from orchestra.pilot.reconcile import Reconciler
@@ -103,6 +104,7 @@ class Agent:
         self.claimer = Claimer(context, self.reporter, self.lease)
         self.spawner = Spawner(context, self.reporter, self._resume_claims)
         self.log_sender = LogSender(context)
+        self.log_part_sender = LogPartSender(context)
         self.disk_guard = DiskGuard(context, self._resume_claims)
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
@@ -286,6 +288,9 @@ class Agent:
                 self.claimer.wake(Queue.GPU)
             case channels.NODE if payload.startswith(channels.TAIL):
                 self.log_sender.send(payload.removeprefix(channels.TAIL))
+            case channels.NODE if payload.startswith(channels.PART):
+                if payload.removeprefix(channels.PART) == str(self.context.node_id):
+                    self.log_part_sender.wake()
             case channels.NODE if payload in ("", str(self.context.node_id)):
                 self.lease.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - not a secret
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.models.jobs import Attempt, Job
+from orchestra.domain.models.logs import LogSource
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobStatus
 
@@ -90,3 +91,30 @@ class JobsMatched:
     task: Task
     jobs: int
     following: tuple[JobStatus, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """A part of a log.
+
+    Args:
+        offset: where `data` begins; later than requested if the part before cannot be read any more.
+        length: bytes of the whole log, as far as is known; None if nothing of it can be read.
+        over: nothing will be added to the log, except by an attempt that is lost and still runs.
+        awaited: the pilot that can read the log was asked to send this part: ask again. Meanwhile, this is what the
+            database keeps of it.
+        kept_from: the first byte that can be read from this source.
+    """
+
+    offset: int
+    data: bytes
+    length: int | None
+    over: bool
+    source: LogSource
+    awaited: bool = False
+    kept_from: int = 0
+
+    @property
+    def end(self) -> int:
+        """The byte after the last one of `data`."""
+        return self.offset + len(self.data)

@@ -16,24 +16,35 @@ import psycopg
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models.logs import FoundPart, WantedPart
 from orchestra.interface.operation import Request
 from orchestra.store.driver.database import is_usable, probe
 
 T = TypeVar("T")
 
 
+ReadLogFile = Callable[[str, WantedPart], FoundPart | None]
+"""Reads a part of a log that belongs to a Unix account; None if the file may not or cannot be read."""
+
+
+def read_no_file(_account: str, _wanted: WantedPart) -> None:
+    """Read no log: a client reads the files that it sees itself."""
+
+
 class Scope:
-    """The context of a request: a connection, and the caller."""
+    """The context of a request: a connection, the caller, and what reads log files on behalf of callers elsewhere."""
 
     def __init__(
         self,
         conn: psycopg.Connection,
         account: str,
         find_caller: Callable[[psycopg.Connection], Caller],
+        read_log_file: ReadLogFile = read_no_file,
     ) -> None:
         self.conn = conn
         self.account = account
         self._find_caller = find_caller
+        self.read_log_file = read_log_file
 
     @cached_property
     def caller(self) -> Caller:
@@ -44,7 +55,8 @@ class Scope:
 class Local:
     """An `Interface` over a connection of its own, for one thread at a time.
 
-    `account` is the caller's name; `find_caller` looks up whether there is such a user.
+    `account` is the caller's name; `find_caller` looks up whether there is such a user. `read_log_file` reads the logs
+    that callers cannot read themselves.
     """
 
     def __init__(
@@ -52,16 +64,18 @@ class Local:
         conn: psycopg.Connection,
         account: str,
         find_caller: Callable[[psycopg.Connection], Caller],
+        read_log_file: ReadLogFile = read_no_file,
     ) -> None:
         self.conn = conn
         self._account = account
         self._find_caller = find_caller
+        self._read_log_file = read_log_file
 
     def __call__(self, asked: Request[T], /) -> T:
         """Carry out a request and return its answer. The caller and their rights are looked up each time."""
         try:
             answer: T = handler(type(asked))(
-                Scope(self.conn, self._account, self._find_caller), asked
+                Scope(self.conn, self._account, self._find_caller, self._read_log_file), asked
             )
         except OrchestraError:
             raise

@@ -33,13 +33,17 @@ def log_chunk(
     check_whole("an offset", offset, least=0, most=_MOST)
     chunk = store.log_chunk(conn, task, index, number, offset)
     if chunk is None:
-        raise NotFound(
-            f"there is no attempt {number} of job {task}/{index}.",
-            kind="attempt",
-            task=task,
-            job=index,
-            attempt=number,
-        )
+        raise no_such_attempt(task, index, number)
     if refresh and chunk.grows:
         channels.notify(conn, channels.NODE, f"{channels.TAIL}{task}/{index}/{number}")
     return LogChunk(chunk.offset or 0, chunk.data or b"", chunk.length, chunk.over)
+
+
+def no_such_attempt(task: int, index: int, number: int) -> NotFound:
+    return NotFound(
+        f"there is no attempt {number} of job {task}/{index}.",
+        kind="attempt",
+        task=task,
+        job=index,
+        attempt=number,
+    )

@@ -16,7 +16,13 @@ from orchestra.services.work.attachment import (
 )
 from orchestra.services.work.claims import claim
 from orchestra.services.work.reconciliation import close_out, inputs, reconcile
-from orchestra.services.work.reports import report, show_log, started
+from orchestra.services.work.reports import (
+    log_parts_asked,
+    report,
+    send_log_part,
+    show_log,
+    started,
+)
 
 __all__ = [
     "LEASE_SECONDS",
@@ -26,10 +32,12 @@ __all__ = [
     "close_out",
     "detach",
     "inputs",
+    "log_parts_asked",
     "reconcile",
     "register_keeper",
     "renew",
     "report",
+    "send_log_part",
     "show_log",
     "started",
 ]

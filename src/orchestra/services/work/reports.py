@@ -11,6 +11,7 @@ from orchestra.domain.errors import (
     NotFound,
     Refused,
 )
+from orchestra.domain.models.logs import AskedPart, FoundPart
 from orchestra.domain.models.work import (
     AttemptKey,
     Outcome,
@@ -22,6 +23,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.services.jobs import outcomes
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import in_transaction
+from orchestra.store.jobs import log_parts
 from orchestra.store.tasks import locks
 from orchestra.store.work import attempts, reports
 
@@ -82,6 +84,16 @@ def report(conn: psycopg.Connection, keeper_id: UUID, ends: Sequence[Outcome]) -
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
     """Store the end of a running attempt's log of `length` bytes, for users who cannot read it. May be repeated."""
     in_transaction(conn, lambda: reports.update_log(conn, key, length, tail))
+
+
+def log_parts_asked(conn: psycopg.Connection, node: int, limit: int) -> list[AskedPart]:
+    """Return the next parts of logs that the pilot of a node is to send."""
+    return log_parts.asked(conn, node, limit)
+
+
+def send_log_part(conn: psycopg.Connection, part: AskedPart, found: FoundPart | None) -> None:
+    """Send a part of a log, or None if it cannot be read. May be repeated."""
+    in_transaction(conn, lambda: log_parts.send(conn, part, found))
 
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:

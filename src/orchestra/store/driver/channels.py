@@ -18,6 +18,8 @@ NODE = "orchestra_node"
 """The payload is the id of the node that should renew; empty means every node."""
 TAIL = "tail "
 """Prefix of a payload that asks the pilot of attempt TASK/N/K for the end of its log."""
+PART = "part "
+"""Prefix of a payload that asks the pilot of the node with this id for the parts of logs in log_part."""
 Heard = Callable[[str, str], None]
 
 

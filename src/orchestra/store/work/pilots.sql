@@ -87,16 +87,17 @@ select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 -- over from a live one does not change its owner, who is the user that started the first.
 insert into pilot
     (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol,
-    runtimes, knows_revisions, person_id)
+    runtimes, knows_revisions, sends_logs, person_id)
 values
     (%(node)s, %(agent)s, %(machine)s, %(boot)s, %(host)s, %(pid)s, %(account)s, %(is_root)s, %(serve_all)s,
-    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true,
+    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true, true,
     (select id from person where name = %(user)s))
 on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
     runtimes = excluded.runtimes, knows_revisions = true,
+    sends_logs = true,
     person_id = case
         when is_online(pilot)
         then coalesce(pilot.person_id, excluded.person_id) else excluded.person_id
@@ -125,13 +126,15 @@ update keeper set
 where node_id = %(node)s and id = any(%(keepers)s) and fenced_at is null
 
 -- name: register_keeper
-insert into keeper (id, node_id, machine_id, boot_id, host, pid, version, protocol, lease_until)
+insert into keeper (id, node_id, machine_id, boot_id, host, account, pid, version, protocol, lease_until)
 select
     %(keeper)s, %(node)s, %(machine)s, %(boot)s, coalesce((select host from pilot where node_id = %(node)s), ''),
+    (select account from pilot where node_id = %(node)s),
     %(pid)s, %(version)s, %(protocol)s,
     case when %(expires)s then now() + make_interval(secs => %(lease)s) else 'infinity' end
 on conflict (id) do update set
-    renewed_at = now(), lease_until = excluded.lease_until, gone_at = null
+    renewed_at = now(), lease_until = excluded.lease_until, gone_at = null,
+    account = coalesce(keeper.account, excluded.account)
 where keeper.fenced_at is null
 
 -- name: detach

@@ -58,3 +58,26 @@ create table api_answer (
     primary key (person_id, key)
 );
 create index api_answer_by_age on api_answer (created_at);
+
+-- The Unix account of a keeper, to which the logs of its jobs belong. Null of those that registered with schema 15.
+alter table keeper add column account text;
+
+-- sends_logs: whether the agent sends parts of logs on request. False of schema 15's.
+alter table pilot add column sends_logs boolean not null default false;
+
+-- Parts of logs, from the pilot that can read a log to a reader who cannot: at most a few hundred, for seconds. Unlogged,
+-- because a part that is lost is asked for again.
+-- start: the first byte, from the log's end if negative. length: the whole log's; null if the pilot cannot read it.
+create unlogged table log_part (
+    task_id  integer not null,
+    ordinal  integer not null,
+    number   integer not null,
+    start    bigint not null,
+    node_id  integer not null,
+    asked_at timestamptz not null default clock_timestamp(),
+    sent_at  timestamptz,
+    length   bigint,
+    data     bytea,
+    primary key (task_id, ordinal, number, start)
+);
+alter table log_part alter column data set storage external;
