@@ -49,9 +49,8 @@ def request(*, cookie: str = "", accept: str = "text/html") -> Request:
 
 
 def call(root: str = "", **params: str) -> Call:
-    server = Server(
-        cast("Any", None), cast("Any", None), cast("Any", None), cast("Any", None), root
-    )
+    nothing = cast("Any", None)
+    server = Server(nothing, nothing, nothing, nothing, nothing, root_path=root)
     return Call(server, request(), ANA, params)
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestra.api.hub import Hub
 from orchestra.domain.identities import Identity
 from orchestra.domain.models.users import User
 from orchestra.interface.operation import Interface, Request
@@ -27,6 +28,7 @@ class Server:
         settings: the configuration.
         interface: provides an interface for what one identity requests, over a connection of the pool.
         user_of: the user of a Unix account, given its user id; created if there is none.
+        hub: the open streams of pages.
         once: carries out a change under an idempotency key: the same key gets the same answer.
         root_path: the prefix below which a proxy offers this server; "" without one.
         hosts: the names under which it answers; empty, under every name.
@@ -37,6 +39,7 @@ class Server:
     interface: Callable[[Identity], AbstractContextManager[Interface]]
     once: Once
     user_of: Callable[[int], User]
+    hub: Hub
     root_path: str = ""
     hosts: frozenset[str] = frozenset()
     state: dict[str, Any] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from orchestra.domain.naming import as_name
 from orchestra.wiring import say_nothing
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import psycopg
     from psycopg_pool import ConnectionPool
 
@@ -99,12 +101,15 @@ class Database:
 
 def make_server(settings: Settings, database: Database, **options: Any) -> Server:
     """Return what the handlers need, over these connections. `options` are other fields of `Server`."""
+    from orchestra.api.hub import Hub
     from orchestra.api.identity import account_name
     from orchestra.api.server import Server
     from orchestra.interface import codec
     from orchestra.interface.local import Local
     from orchestra.services import answers
+    from orchestra.services.database.watching import Watcher
     from orchestra.services.users import users
+    from orchestra.wiring.database import reconnect
     from orchestra.wiring.identity import current_caller, host_name
 
     def local(conn: psycopg.Connection, identity: Identity) -> Local:
@@ -128,15 +133,19 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
             name = as_name(account_name(uid)) or "_"
             return users.ensure(conn, name, f"{name}@{host_name()}")[0]
 
-    return Server(settings, interface, once, user_of, **options)
+    def open_watch() -> Watcher:
+        return Watcher(lambda: reconnect(settings, name="maestro server watching", repeats=True))
+
+    return Server(settings, interface, once, user_of, Hub(open_watch), **options)
 
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import openapi, operations
+    from orchestra.api import openapi, operations, streams
     from orchestra.web import pages, static_files
 
-    yield from operations.endpoints()
+    yield from operations.endpoints(but=streams.REPLACED)
+    yield from streams.ENDPOINTS
     yield from openapi.ENDPOINTS
     yield from static_files.ENDPOINTS
     yield from pages.endpoints()
@@ -170,9 +179,17 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STREAMS_END_WITHIN,
     )
+
+    class Process(uvicorn.Server):
+        """Ends open streams at a signal, and does not wait until their readers have left."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            server.hub.close()
+            super().handle_exit(sig, frame)
+
     database.open()
     try:
         with announced(servers_folder(settings, cluster), record):
-            uvicorn.Server(config).run(sockets=sockets)
+            Process(config).run(sockets=sockets)
     finally:
         database.close()
