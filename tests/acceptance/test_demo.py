@@ -23,6 +23,7 @@ def test_the_demo(newcomer: Maestro, demo_folder: Path) -> None:
     assert "34 done, 2 failed" in said.out
     assert "exit status 3" in said.out
     assert "signal 9" in said.out
+    assert re.search(r"Its page, while it runs: http://127.0.0.1:\d+/tasks/0", said.out)
     assert "the embedded database is stopped" in said.out
     assert (demo_folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     header, *rows = re.findall(

@@ -215,7 +215,24 @@ def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
         *("task", "create", "-c", f"user.{user}.grid", "-d", f"user.{user}.digits"),
         *("-t", name, *inside, "--exec", f"{script} -d %DATA -c %IN -o %OUT"),
     )
+    _say_page(ctx, name)
     return _follow(ctx, name)
+
+
+def _say_page(ctx: Context, name: str) -> None:
+    """Print where the task's page is, if the pages are served."""
+    from orchestra.config import load
+    from orchestra.services.database import admin
+    from orchestra.services.tasks import selection
+    from orchestra.wiring.database import open_database
+    from orchestra.wiring.server_processes import running_servers
+
+    settings = load()
+    with closing(open_database(settings)) as conn:
+        task = selection.find(conn, name)
+        running = running_servers(settings, admin.cluster_id(conn))
+    if running:
+        ctx.out.say(f"Its page, while it runs: {running[-1].url}/tasks/{task.id}", "")
 
 
 def _follow(ctx: Context, name: str) -> Task:
@@ -289,7 +306,8 @@ def _suggest(ctx: Context, place: _Place, task: Task) -> None:
             f"job logs {task.id}/{NEGATIVE_LEARNING_RATE}",
             "why this job failed: its config is invalid on purpose",
         ),
-        ("up --detach", "start the pilot again"),
+        ("up --detach", "start the pilot and the pages again"),
+        ("web", f"open the pages in a browser; this task's is /tasks/{task.id}"),
         (f"task retry {task.id}", "run the two failed jobs again"),
         ("down", "stop everything"),
     ]
