@@ -101,6 +101,11 @@ class Settings:
     )
     server: str | None = _setting("text", "address of a `maestro server`, instead of `postgres`")
     token: str | None = _setting("text", "your personal token for `server`", secret=True)
+    log_roots: tuple[str, ...] | None = _setting(
+        "list",
+        "folders, as full paths, below which a `maestro server` reads jobs' logs itself; it asks pilots for other logs",
+        shown="`volume`",
+    )
     data_dir: Path | None = _setting(
         "folder",
         "the folder of the embedded database; on a local disk",

@@ -76,14 +76,20 @@ def read_kept(ask: Interface, attempt: Attempt, offset: int = 0) -> LogChunk:
 
 def read_part(
     ask: Interface,
-    attempt: Attempt,
+    attempt: Attempt | tuple[int, int, int],
     offset: int,
     *,
     patience: float = PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LogPart:
-    """Return a part of an attempt's log; wait up to `patience` seconds for its pilot to send it."""
-    wanted = ReadLogPart(attempt.task_id, attempt.index, attempt.number, offset)
+    """Return a part of an attempt's log; wait up to `patience` seconds for its pilot to send it.
+
+    The attempt may be given as the numbers of its task, job and attempt.
+    """
+    key = (
+        attempt if isinstance(attempt, tuple) else (attempt.task_id, attempt.index, attempt.number)
+    )
+    wanted = ReadLogPart(*key, offset)
     deadline = time.monotonic() + patience
     while (part := ask(wanted)).awaited and time.monotonic() < deadline:
         sleep(_POLL_PART)

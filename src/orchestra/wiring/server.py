@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
+from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable, OrchestraError
 from orchestra.domain.naming import as_name
 from orchestra.wiring import say_nothing
 
@@ -99,11 +100,28 @@ class Database:
             self._pool.putconn(conn)
 
 
+def log_roots(settings: Settings) -> list[Path]:
+    """Return the folders below which the server may read logs.
+
+    Raises:
+        ConfigurationError: one of them is no full path.
+    """
+    if settings.log_roots is None:
+        return [settings.volume] if settings.volume else []
+    for root in settings.log_roots:
+        if not root.startswith("/"):
+            raise ConfigurationError(
+                f'{settings.origin("log_roots")}: log_roots needs full paths, not "{root}".'
+            )
+    return [Path(root) for root in settings.log_roots]
+
+
 def make_server(settings: Settings, database: Database, **options: Any) -> Server:
     """Return what the handlers need, over these connections. `options` are other fields of `Server`."""
     from orchestra.api.hub import Hub
     from orchestra.api.identity import account_name
     from orchestra.api.server import Server
+    from orchestra.files.served_logs import ServedLogs
     from orchestra.interface import codec
     from orchestra.interface.local import Local
     from orchestra.services import answers
@@ -112,8 +130,10 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     from orchestra.wiring.database import reconnect
     from orchestra.wiring.identity import current_caller, host_name
 
+    logs = ServedLogs(log_roots(settings))
+
     def local(conn: psycopg.Connection, identity: Identity) -> Local:
-        return Local(conn, identity.user.name, lambda _: identity.caller)
+        return Local(conn, identity.user.name, lambda _: identity.caller, logs.read)
 
     @contextmanager
     def interface(identity: Identity) -> Iterator[Interface]:
@@ -141,12 +161,13 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import openapi, operations, streams
+    from orchestra.api import logs, openapi, operations, streams
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints(but=streams.REPLACED)
     yield from streams.ENDPOINTS
     yield from openapi.ENDPOINTS
+    yield from logs.ENDPOINTS
     yield from static_files.ENDPOINTS
     yield from pages.endpoints()
 
