@@ -46,6 +46,7 @@ from orchestra.interface.node_groups import (
     StopNodes,
 )
 from orchestra.interface.operation import Request
+from orchestra.interface.overview import AcknowledgeTask
 from orchestra.interface.runs import CreateRun
 from orchestra.interface.task_changes import (
     DeleteTask,
@@ -165,6 +166,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task.inputs": (owned(lambda it: InputsOf(it.running)),),
     "task.update": (owned(lambda it: UpdateTask(it.killed, origin=Origin("/data/fit.py"))),),
     "task.add": (owned(lambda it: AddConfigs(it.killed, NEW_FILES)),),
+    "task.acknowledge": (owned(lambda it: AcknowledgeTask(it.killed)),),
     "task.kill": (owned(lambda it: KillTask(it.running)),),
     "task.finish_kill": (owned(lambda it: FinishKill(it.being_killed)),),
     "task.removable": (owned(lambda it: RemovableFolders(it.killed)),),

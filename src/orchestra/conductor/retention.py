@@ -41,6 +41,7 @@ class Retention:
             _Kind("old ends of logs", self._logs),
             _Kind("old metrics", self._metrics),
             _Kind("ended keepers", self._keepers),
+            _Kind("old hours", self._hours),
             _Kind("old lists of files", self._versions),
             _Kind("parts of logs", self._log_parts),
         ]
@@ -81,6 +82,10 @@ class Retention:
 
     def _keepers(self, conn: psycopg.Connection) -> bool:
         return retention.delete_keepers(conn, self._keep.events)
+
+    def _hours(self, conn: psycopg.Connection) -> bool:
+        retention.delete_hours(conn)
+        return False
 
     def _versions(self, conn: psycopg.Connection) -> bool:
         return retention.delete_versions(conn, self._keep.events)

@@ -13,27 +13,28 @@ def sentences(task: int, after: Sequence[Dependency]) -> Iterator[Sentence]:
     """Yield what a task waits for, and what to do if that cannot happen by itself."""
     for each in after:
         yield words(f"It starts when task {each.id} ({each.name}) is DONE", _state_now(each), ".")
-    if any(_stuck(each) for each in after):
+    if any(is_stuck(each) for each in after):
         yield _remedy(task, after)
 
 
 def short(after: Sequence[Dependency]) -> str:
     """The same for a table: `after task 2`, `after task 2 (BROKEN)`."""
     first, more = after[0], len(after) - 1
-    stuck = next((each for each in after if _stuck(each)), None)
+    stuck = next((each for each in after if is_stuck(each)), None)
     if stuck:
         return f"after task {stuck.id} ({stuck.state or 'deleted'})"
     return f"after task {first.id}" + (f" and {more} more" if more else "")
 
 
-def _stuck(after: Dependency) -> bool:
+def is_stuck(after: Dependency) -> bool:
+    """Whether a task that another one waits for has ended without being DONE, or was deleted."""
     return after.state is None or not (after.state.is_live or after.state is TaskState.DONE)
 
 
 def _state_now(after: Dependency) -> Sentence:
     if after.state is None:
         return ", but that task was deleted"
-    if _stuck(after):
+    if is_stuck(after):
         return words(
             f", but that task is {after.state}: ",
             Action.RETRY_TASK(task=after.id),

@@ -31,6 +31,7 @@ from orchestra.interface import (
     node_changes,
     node_groups,
     nodes,
+    overview,
     queues,
     reports,
     results,
@@ -149,6 +150,13 @@ OPERATIONS = (
         "task.removable", task_changes.RemovableFolders, "GET", "/tasks/{task}/folders", Who.OWNER
     ),
     Operation("task.delete", task_changes.DeleteTask, "DELETE", "/tasks/{task}", Who.OWNER),
+    Operation(
+        "task.acknowledge",
+        overview.AcknowledgeTask,
+        "POST",
+        "/tasks/{task}/acknowledge",
+        Who.OWNER,
+    ),
     Operation("task.results", results.FindResults, "GET", "/tasks/{word}/results"),
     Operation("queue.show", queues.ShowQueue, "GET", "/queues/{queue}"),
     # Jobs
@@ -207,7 +215,8 @@ OPERATIONS = (
     Operation("mail.list", mails.ListMails, "GET", "/mails"),
     Operation("mail.show", mails.ShowMail, "GET", "/mails/{mail}", Who.OWNER),
     Operation("mail.retry", mails.RetryMails, "POST", "/mails/retry", Who.OWNER),
-    # Names
+    # The cluster, and names
+    Operation("cluster.overview", overview.ShowOverview, "GET", "/overview"),
     Operation("cluster.settling", cluster.WhySettling, "GET", "/cluster/settling"),
     Operation("name.list", names.ListNames, "GET", "/names/{kind}"),
     Operation("name.free", names.FreeName, "GET", "/free-name"),

@@ -18,6 +18,7 @@ from orchestra.interface.answers.task_actions import Done, NodeToAnswer
 from orchestra.services.tasks import lifecycle
 from orchestra.services.users.rights import check_may_change
 from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import task_mutations
 from orchestra.store.tasks import tasks as store
 
 
@@ -105,6 +106,20 @@ def delete(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
             hint=KILL_FIRST,
         )
     return Done(before, lifecycle.apply(conn, task, TaskInput.DELETE, by=caller.name))
+
+
+def acknowledge(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
+    """Note that the failures of a task that has ended were seen, and return the task.
+
+    Raises:
+        NotFound: there is no such task.
+        Refused: it is live, or belongs to somebody else.
+    """
+    found = own_task(conn, caller, task)
+    if found.state.is_live:
+        raise Refused(f"task {task} ({found.name}) is {found.state}; it has not ended.")
+    task_mutations.acknowledge(conn, task)
+    return found
 
 
 def finish_kill(conn: psycopg.Connection, caller: Caller, task: int) -> Task:

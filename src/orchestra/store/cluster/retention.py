@@ -46,6 +46,11 @@ def note_forgotten(conn: psycopg.Connection, task: int) -> None:
     conn.execute(SQL.note_forgotten, {"task": task})
 
 
+def delete_hours(conn: psycopg.Connection) -> None:
+    """Delete how many jobs ended in hours that nobody looks at any more."""
+    conn.execute(SQL.delete_hours)
+
+
 def delete_keepers(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete keepers that have been gone for so long; False if there were none."""
     return conn.execute(SQL.delete_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0

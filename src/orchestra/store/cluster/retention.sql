@@ -71,6 +71,10 @@ where id in (
     select id from task where id = %(task)s and ended_at is not null and forgotten_at is null for update skip locked
 )
 
+-- name: delete_hours
+-- There are few rows.
+delete from ended_per_hour where hour < now() - interval '7 days'
+
 -- name: delete_keepers
 -- Keepers that are gone, or were fenced and never came back. There are few, so all are read. A fenced keeper stays
 -- known for at least a month, in case it comes back. The attempts of tasks keep what they record about it.

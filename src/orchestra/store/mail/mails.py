@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.domain.attention import LateMail
 from orchestra.domain.models.mails import Mail, Summary
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -34,6 +35,11 @@ def of_task(conn: psycopg.Connection, task: int, *, limit: int) -> list[Mail]:
 
 def summary(conn: psycopg.Connection) -> Summary:
     return Summary(**fetch(conn, SQL.summary)[0])
+
+
+def late(conn: psycopg.Connection, person: int | None) -> LateMail:
+    """Return how many mails of a person, or of all, could not be delivered."""
+    return LateMail(**fetch(conn, SQL.late, {"person": person})[0])
 
 
 def again(conn: psycopg.Connection, ids: Sequence[int] | None, person: int | None) -> list[int]:

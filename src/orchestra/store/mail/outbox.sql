@@ -111,6 +111,15 @@ select
 from outbox o
 left join person p on p.id = o.person_id
 
+-- name: late
+-- Mails of a person, or of all, that were not delivered. Walks outbox_unsent.
+select
+    count(*) filter (where o.refused_at is not null) as refused,
+    count(*) filter (where o.refused_at is null) as delayed,
+    (array_agg(o.last_error order by o.id desc))[1] as error
+from outbox o
+where o.sent_at is null and o.last_error is not null and (%(person)s::int is null or o.person_id = %(person)s)
+
 -- name: with_id
 where o.id = %(id)s
 

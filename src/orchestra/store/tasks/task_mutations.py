@@ -164,3 +164,8 @@ def change_settings(conn: psycopg.Connection, task: Task) -> None:
 def failures(conn: psycopg.Connection, task: int) -> int:
     """Return how many failures of a task count for max_fails."""
     return int(fetch(conn, SQL.failures, {"task": task})[0]["failures"])
+
+
+def acknowledge(conn: psycopg.Connection, task: int) -> None:
+    """Note that the end of a task was seen."""
+    conn.execute(SQL.acknowledge, {"task": task})

@@ -72,6 +72,9 @@ where id = %(task)s and rank is null and held_at is null
 -- name: set_max_running
 update task set max_running = %(limit)s where id = %(task)s
 
+-- name: acknowledge
+update task set acknowledged_at = now() where id = %(task)s and ended_at is not null
+
 -- name: mark_deleted
 update task set deleted_at = now(), intent = null, intent_by = null, intent_reason = null, intent_from = 0
 where id = %(task)s

@@ -44,8 +44,8 @@ from (
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
 
 -- name: record_ends
--- Records outcomes in one statement: in their attempts, their jobs, an event for each job that changes, and the
--- keeper's sequence number. A job that its outcome does not change has no state here; `was` is the state before.
+-- Records outcomes in one statement: in their attempts, their jobs, an event for each job that changes, the number of
+-- jobs that ended in this hour, and the keeper's sequence number. A job that its outcome does not change has no state here; `was` is the state before.
 --
 -- Retried and lost jobs go first in line, retried ones after a delay. A job of a test keeps its mark until the test
 -- is over.
@@ -94,6 +94,16 @@ recorded_events as (
     select 'job', task_id, ordinal, number, %(node)s, was, state, %(who)s, reason
     from given
     where was <> state
+),
+counted as (
+    insert into ended_per_hour as h (hour, backend, done, failed)
+    select
+        date_trunc('hour', now(), 'UTC'), pg_backend_pid(), count(*) filter (where state = 'done'),
+        count(*) filter (where state = 'failed')
+    from given
+    where was <> state and state in ('done', 'failed')
+    having count(*) > 0
+    on conflict (hour, backend) do update set done = h.done + excluded.done, failed = h.failed + excluded.failed
 )
 update attempt a set
     ended_at = case when given.final then now() - make_interval(secs => given.age) end,

@@ -81,3 +81,19 @@ create unlogged table log_part (
     primary key (task_id, ordinal, number, start)
 );
 alter table log_part alter column data set storage external;
+
+-- When somebody saw that a task had ended with failures; it no longer needs attention, until it ends again.
+alter table task add column acknowledged_at timestamptz;
+
+-- Mails that were not sent, to tell people of them.
+create index outbox_unsent on outbox (person_id) where sent_at is null;
+
+-- How many jobs ended in each hour, for a chart. A row for each connection that reported them, so that nobody waits for
+-- another.
+create table ended_per_hour (
+    hour    timestamptz not null,
+    backend integer not null,
+    done    integer not null,
+    failed  integer not null,
+    primary key (hour, backend)
+) with (fillfactor = 50);
