@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestra.cli import node_change
-from orchestra.cli.node_record import node_record, state_of
+from orchestra.cli.node_record import node_record
 from orchestra.cli.output import ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
@@ -25,10 +25,7 @@ def _slots_column(slots: Slots, used: int) -> str:
 
 def _over(node: Node) -> Iterator[str]:
     """Yield which slots are still in use although they are no longer enabled."""
-    for kind, slots, used in (
-        ("CPU", node.cpu, node.cpu_in_use),
-        ("GPU", node.gpu, node.gpu_in_use),
-    ):
+    for kind, slots, used in node.kinds:
         if used > slots.enabled:
             jobs = human.count(used - slots.enabled, f"{kind} slot")
             yield f"{jobs} more than enabled in use, until jobs there end"
@@ -57,7 +54,7 @@ def _list(ctx: Context) -> None:
         ctx.out.note(f"The database is recovering: {state}.")
     columns: tuple[Column[Node], ...] = (
         Column("NODE", lambda node: node.name, fit=Fit.START),
-        Column("STATE", state_of, state=True),
+        Column("STATE", lambda node: node.state, state=True),
         Column("CPU", lambda node: _slots_column(node.cpu, node.cpu_in_use), right=True),
         Column("GPU", lambda node: _slots_column(node.gpu, node.gpu_in_use), right=True),
         Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never", fit=Fit.WHOLE),
@@ -87,12 +84,9 @@ def _show(ctx: Context) -> None:
 
 
 def _lines(node: Node) -> Iterator[str]:
-    yield f"{node.name}   {state_of(node)}"
+    yield f"{node.name}   {node.state}"
     yield f"  owner      {node.owner or 'the admins'}"
-    for kind, slots, used in (
-        ("CPU", node.cpu, node.cpu_in_use),
-        ("GPU", node.gpu, node.gpu_in_use),
-    ):
+    for kind, slots, used in node.kinds:
         yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, maximum {slots.maximum}"
     if node.drained_at:
         why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""

@@ -133,10 +133,7 @@ def set_(ctx: Context) -> None:
 
 
 def _note_over(ctx: Context, node: Node, where: str) -> None:
-    for kind, slots, used in (
-        ("CPU", node.cpu, node.cpu_in_use),
-        ("GPU", node.gpu, node.gpu_in_use),
-    ):
+    for kind, slots, used in node.kinds:
         if used > slots.enabled:
             ctx.out.note(f"{used} {kind} slots{where} are in use; the jobs there run to their end.")
 

@@ -1,4 +1,4 @@
-"""A node as JSON, and its state in one word."""
+"""A node as JSON."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ if TYPE_CHECKING:
     from orchestra.domain.models.nodes import Node
 
 
-def state_of(node: Node) -> str:
-    """Return the state of a node in one word."""
-    if node.online:
-        return "drained" if node.drained_at else "online"
-    return "offline"
-
-
 def node_record(node: Node) -> Record:
     return {
         "name": node.name,
         "owner": node.owner,
-        "state": state_of(node),
+        "state": node.state,
         "online": node.online,
         "cpu": {"in_use": node.cpu_in_use, "enabled": node.cpu.enabled, "max": node.cpu.maximum},
         "gpu": {"in_use": node.gpu_in_use, "enabled": node.gpu.enabled, "max": node.gpu.maximum},

@@ -26,3 +26,7 @@ class Caller:
     def name(self) -> str:
         """The user's name, as events and ownership record it."""
         return self.user.name
+
+    def may_change(self, owner: str | None) -> bool:
+        """Whether the caller may change what belongs to `owner`; what has no owner belongs to the admins."""
+        return self.admin or self.name == owner

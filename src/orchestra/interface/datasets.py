@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, DataSetVersion, ManifestEntry
 from orchestra.interface.operation import Interface, Question
 
 
@@ -42,6 +42,18 @@ class ListFiles(Question[tuple[ManifestEntry, ...]]):
     name: str
     first: int = 0
     limit: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersions(Question[tuple[DataSetVersion, ...]]):
+    """The newest versions of a data set, newest first.
+
+    Raises:
+        BadInput, NotFound: there is no such data set.
+    """
+
+    name: str
+    limit: int = 100
 
 
 def listed_files(ask: Interface, dataset: DataSet) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ OPERATIONS = (
     Operation("dataset.list", datasets.ListDataSets, "GET", "/datasets"),
     Operation("dataset.get", datasets.GetDataSet, "GET", "/datasets/{name}"),
     Operation("dataset.files", datasets.ListFiles, "GET", "/datasets/{name}/files"),
+    Operation("dataset.versions", datasets.ListVersions, "GET", "/datasets/{name}/versions"),
     Operation("dataset.check", dataset_changes.CheckNewDataSet, "GET", "/datasets/{name}/check"),
     Operation("dataset.register", dataset_changes.RegisterDataSet, "POST", "/datasets"),
     Operation("dataset.own", dataset_changes.OwnDataSet, "GET", "/datasets/{name}/own", Who.OWNER),

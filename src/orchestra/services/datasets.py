@@ -13,7 +13,7 @@ from orchestra.domain import manifests
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.human import listed
-from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, DataSetVersion, Manifest, ManifestEntry
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
 from orchestra.domain.wording import Action, words
@@ -54,6 +54,15 @@ def files(
 ) -> Sequence[ManifestEntry]:
     """Return a page of the files of a data set's newest version."""
     return store.files(conn, dataset.version_id, first=first, limit=limit)
+
+
+def versions(conn: psycopg.Connection, name: str, *, limit: int) -> list[DataSetVersion]:
+    """Return the newest versions of a data set, newest first.
+
+    Raises:
+        BadInput, NotFound: there is no such data set.
+    """
+    return store.versions(conn, find(conn, name).id, limit=limit)
 
 
 def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> str:

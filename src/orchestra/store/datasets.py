@@ -10,7 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from orchestra.domain import file_choice
-from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, DataSetVersion, Manifest, ManifestEntry
 from orchestra.domain.states import TaskState
 from orchestra.store.driver.database import fetch, set_statement_timeout
 from orchestra.store.driver.sql import load
@@ -57,6 +57,12 @@ def of_root(conn: psycopg.Connection, owner_id: int, root: str) -> list[DataSet]
     params = {"owner": owner_id, "root": root}
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_root, params)
     return [_dataset(row) for row in rows]
+
+
+def versions(conn: psycopg.Connection, dataset: int, *, limit: int) -> list[DataSetVersion]:
+    """Return the newest versions of a data set, newest first."""
+    rows = fetch(conn, SQL.versions, {"dataset": dataset, "limit": limit})
+    return [DataSetVersion(**row) for row in rows]
 
 
 def names(conn: psycopg.Connection) -> list[str]:

@@ -26,6 +26,14 @@ order by d.name
 -- Those of one owner whose newest version has this root.
 where d.deleted_at is null and d.owner_id = %(owner)s and v.root = %(root)s
 
+-- name: versions
+-- Walks (dataset_id, number) from its end.
+select number, root, is_folder, files, bytes, created_at
+from dataset_version
+where dataset_id = %(dataset)s
+order by number desc
+limit %(limit)s
+
 -- name: names
 -- For "did you mean": newest first, no more than a suggestion needs.
 select name from dataset where deleted_at is null order by id desc limit 2000

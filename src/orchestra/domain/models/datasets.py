@@ -48,6 +48,18 @@ class DataSet:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSetVersion:
+    """One version of a data set: what was registered, and when. Tasks keep that with which they were created."""
+
+    number: int
+    root: str
+    is_folder: bool
+    files: int
+    bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestEntry:
     """A file as registered: its path below the data set's root, size in bytes, mtime in nanoseconds, SHA-256 digest.
 

@@ -74,7 +74,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine, with the last report of its pilot."""
+    """A machine, with the last report of its pilot, and the user who started that. `jobs` counts its open attempts."""
 
     id: int
     name: str
@@ -93,6 +93,20 @@ class Node:
     cpu_in_use: int = 0
     gpu_in_use: int = 0
     owner: str | None = None
+    started_by: str | None = None
+    jobs: int = 0
+
+    @property
+    def state(self) -> str:
+        """Its state in one word."""
+        if self.online:
+            return "drained" if self.drained_at else "online"
+        return "offline"
+
+    @property
+    def kinds(self) -> tuple[tuple[str, Slots, int], ...]:
+        """The kinds of slots: name, how many, and how many are in use."""
+        return ("CPU", self.cpu, self.cpu_in_use), ("GPU", self.gpu, self.gpu_in_use)
 
     @property
     def message(self) -> str | None:

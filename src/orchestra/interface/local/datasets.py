@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, DataSetVersion, ManifestEntry
 from orchestra.interface import datasets as ask
 from orchestra.interface.local import Scope
 from orchestra.services import datasets
@@ -22,3 +22,7 @@ def get_data_set(scope: Scope, asked: ask.GetDataSet) -> DataSet:
 def list_files(scope: Scope, asked: ask.ListFiles) -> tuple[ManifestEntry, ...]:
     found = datasets.find(scope.conn, asked.name)
     return tuple(datasets.files(scope.conn, found, first=asked.first, limit=asked.limit))
+
+
+def list_versions(scope: Scope, asked: ask.ListVersions) -> tuple[DataSetVersion, ...]:
+    return tuple(datasets.versions(scope.conn, asked.name, limit=asked.limit))

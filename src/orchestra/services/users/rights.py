@@ -11,7 +11,7 @@ _WHO = words(Action.LIST_USERS, " shows who the admins are.")
 
 def may_change(caller: Caller, owner: str | None) -> bool:
     """Whether a caller may change what belongs to `owner`; what has no owner belongs to the admins."""
-    return caller.admin or caller.name == owner
+    return caller.may_change(owner)
 
 
 def check_may_change(caller: Caller, owner: str | None, what: str) -> None:

@@ -10,12 +10,15 @@ select
     p.host, p.version, coalesce(p.runtimes, '{}') as runtimes,
     p.message, current_troubles(p) as troubles,
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
-    least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use
+    least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use,
+    s.name as started_by, u.jobs
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
+left join person s on s.id = p.person_id
 left join lateral (
     select
+        count(*) as jobs,
         sum(r.slots) filter (where r.queue = 'cpu') as cpu_held,
         sum(r.slots) filter (where r.queue = 'cpu' and a.started_at is not null) as cpu_started,
         sum(r.slots) filter (where r.queue = 'gpu') as gpu_held,
