@@ -21,6 +21,7 @@ from orchestra.services import work
 from orchestra.services.jobs import explain
 from orchestra.services.mail import outbox
 from orchestra.services.tasks import actions, lifecycle
+from orchestra.services.users import sign_in, tokens
 from orchestra.store.cluster import retention
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import facts
@@ -38,6 +39,9 @@ TIMES = {
     "dataset": ["deleted_at"],
     "dataset_version": ["created_at"],
     "outbox": ["created_at", "sent_at"],
+    "api_token": ["created_at", "expires_at", "revoked_at"],
+    "sign_in_code": ["expires_at"],
+    "web_session": ["created_at", "last_seen_at", "idle_at", "ends_at"],
 }
 GROWING = (
     "event",
@@ -321,3 +325,23 @@ def test_no_pass_walks_a_big_table(world: World) -> None:
     ):
         found = plan(world.conn, statement, {"seconds": DAY, "after": 0, **page})
         assert found.walked == set(), statement
+
+
+def test_what_no_longer_signs_anybody_in_is_deleted_and_ended_tokens_are_shown_for_a_month(
+    world: World, ana: Caller
+) -> None:
+    for seconds in (3600.0, None):
+        sign_in.with_token(world.conn, tokens.create(world.conn, ana, None, seconds=seconds).secret)
+    revoked = tokens.create(world.conn, ana, None).token.id
+    tokens.revoke(world.conn, ana, revoked)
+    sign_in.make_code(world.conn, ana, None)
+    days_pass(world, 1)
+    tidied(world)
+    assert [count(world, each) for each in ("sign_in_code", "web_session", "api_token")] == [
+        0,
+        0,
+        3,
+    ]
+    days_pass(world, 31)
+    tidied(world)
+    assert count(world, "api_token") == count(world, "api_token", "expires_at is null") == 1

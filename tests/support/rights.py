@@ -48,6 +48,7 @@ from orchestra.interface.node_groups import (
 from orchestra.interface.operation import Request
 from orchestra.interface.overview import AcknowledgeTask
 from orchestra.interface.runs import CreateRun
+from orchestra.interface.sessions import EndSession, MakeSignInCode
 from orchestra.interface.task_changes import (
     DeleteTask,
     FinishKill,
@@ -60,10 +61,12 @@ from orchestra.interface.task_changes import (
     SetTask,
 )
 from orchestra.interface.task_inputs import AddConfigs, InputsOf, UpdateTask
+from orchestra.interface.tokens import CreateToken, ListTokens, RevokeToken
 from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
 from orchestra.services import datasets
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
+from orchestra.services.users import sign_in, tokens
 from support.people import caller
 from support.world import World
 
@@ -91,6 +94,8 @@ class Scene:
     killed: int
     mail: int
     version: int
+    token: int
+    session: int
     me: str = OWNER
 
 
@@ -142,6 +147,17 @@ CASES: dict[str, tuple[Case, ...]] = {
         admins(lambda it: SetUser(it.me, admin=True, email="me@lab.org")),
     ),
     "user.delete": (owned(lambda _: DeleteUser("carl"), owner="carl"),),
+    "token.create": (
+        owned(lambda _: CreateToken("ana")),
+        anybody(lambda _: CreateToken()),
+    ),
+    "token.list": (
+        owned(lambda _: ListTokens("ana")),
+        admins(lambda _: ListTokens(everybody=True)),
+    ),
+    "token.revoke": (owned(lambda it: RevokeToken(it.token)),),
+    "session.code": (anybody(lambda _: MakeSignInCode()),),
+    "session.end": (owned(lambda it: EndSession(it.session)),),
     "dataset.register": (
         anybody(lambda it: RegisterDataSet(f"user.{it.me}.new", FILES)),
         owner_alone(lambda _: RegisterDataSet("user.ana.new", FILES)),
@@ -229,4 +245,8 @@ def scene(world: World) -> Scene:
     pilot = world.pilot("gauss")
     pilot.start(*pilot.claim())
     (mail,) = (row[0] for row in conn.execute("select id from outbox"))
-    return Scene(running, held, being_killed, killed, mail, grid.version_id)
+    secret = tokens.create(conn, ana, None)
+    session = sign_in.with_token(conn, secret.secret).session.id
+    return Scene(
+        running, held, being_killed, killed, mail, grid.version_id, secret.token.id, session
+    )

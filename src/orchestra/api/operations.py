@@ -27,6 +27,8 @@ def endpoints(but: Collection[str] = ()) -> Iterator[Endpoint]:
 def carry_out(operation: Operation, call: Call) -> Response:
     """Carry out a request and return its answer as JSON. A change with an idempotency key is made once.
 
+    The answer to that is kept in the database, so a change whose answer has a secret ignores the key.
+
     Raises:
         OrchestraError: the request is not valid, was refused or has failed.
     """
@@ -34,7 +36,7 @@ def carry_out(operation: Operation, call: Call) -> Response:
         operation, call.params, call.request.query_params.multi_items(), call.body or None
     )
     key = call.request.headers.get("Idempotency-Key")
-    if key is not None and operation.changes:
+    if key is not None and operation.changes and not operation.secret:
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise BadInput(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable characters.")
         answer = call.server.once(call.identity, key, asked)

@@ -98,6 +98,7 @@ WORDS = (
         is_noun=False,
         is_rare=True,
     ),
+    Word("web", "orchestra.cli.local.web", "sign a browser in to the pages", is_noun=False),
     Word("version", "orchestra.cli.version", "show the version", is_noun=False, is_rare=True),
     Word("task", "orchestra.cli.task", "create, watch, hold, retry and kill tasks"),
     Word("job", "orchestra.cli.job", "inspect, retry and kill single jobs, read their logs"),

@@ -157,4 +157,28 @@ VERBS = (
         _delete_arguments,
         example="maestro user delete -n ana",
     ),
+    Verb(
+        "token",
+        "make a token, for a program or another machine",
+        later("orchestra.cli.user_tokens:create"),
+        later("orchestra.cli.user_tokens:create_arguments"),
+        example="maestro user token\nmaestro user token --expires 30d --label laptop\n"
+        "maestro user token -n bob --expires 1d",
+        output=True,
+    ),
+    Verb(
+        "tokens",
+        "show tokens",
+        later("orchestra.cli.user_tokens:show"),
+        later("orchestra.cli.user_tokens:list_arguments"),
+        example="maestro user tokens\nmaestro user tokens -a -o json",
+        output=True,
+    ),
+    Verb(
+        "revoke",
+        "revoke tokens; browsers that signed in with them are signed out",
+        later("orchestra.cli.user_tokens:revoke"),
+        later("orchestra.cli.user_tokens:revoke_arguments"),
+        example="maestro user revoke 3",
+    ),
 )

@@ -38,6 +38,8 @@ CALLS = {
     Action.LIST_USERS: "client.users.list()",
     Action.CREATE_USER: "client.users.create({name}, ...)",
     Action.MAKE_ADMIN: "client.users.set({name}, admin=True)",
+    Action.MAKE_TOKEN: "client.users.create_token()",
+    Action.LIST_TOKENS: "client.users.tokens()",
     Action.LIST_MAILS: "client.mails.list()",
 }
 """Actions without a call here are worded as shell commands."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchestra.client import words
 from orchestra.client.session import Session
 from orchestra.domain.errors import BadInput
+from orchestra.domain.models.credentials import NewToken, Token
 from orchestra.domain.models.users import User
 
 if TYPE_CHECKING:
@@ -84,6 +85,53 @@ class Users:
         from orchestra.interface.user_changes import DeleteUser
 
         self._session(DeleteUser(name_of(name)))
+
+    def create_token(
+        self,
+        user: str | User | None = None,
+        *,
+        expires: words.Duration | None = None,
+        label: str = "",
+        admin: bool = True,
+    ) -> NewToken:
+        """Make a token for a server, by default yours. Its `secret` is known only now.
+
+        Args:
+            user: whose it is; only an admin makes one for somebody else, which carries no Unix account.
+            expires: how long it works, such as "30d"; None for until it is revoked.
+            label: what it is for.
+            admin: whether it carries your rights as an admin.
+
+        Raises:
+            BadInput, NotFound: the label, the time or the user cannot be used.
+            Refused: it is for somebody else, and you are not an admin.
+        """
+        from orchestra.interface.tokens import CreateToken
+
+        whose = None if user is None else name_of(user)
+        seconds = None if expires is None else words.seconds("expires", expires)
+        return self._session(CreateToken(whose, label, seconds, admin))
+
+    def tokens(self, user: str | User | None = None) -> builtins.list[Token]:
+        """Return a user's tokens without their secrets, by default yours; also those that have ended, for a month.
+
+        Raises:
+            NotFound, Refused: there is no such user, or you may not see them.
+        """
+        from orchestra.interface.tokens import ListTokens
+
+        return [*self._session(ListTokens(None if user is None else name_of(user)))]
+
+    def revoke_token(self, token: int | Token) -> Token:
+        """Revoke a token, and end the sessions that began with it.
+
+        Raises:
+            NotFound, Refused: there is no such token, or you may not revoke it.
+        """
+        from orchestra.interface.tokens import RevokeToken
+
+        number = token if isinstance(token, int) else token.id
+        return self._session(RevokeToken(words.whole("token", number, least=0)))
 
 
 def name_of(user: str | User) -> str:

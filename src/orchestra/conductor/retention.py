@@ -44,6 +44,7 @@ class Retention:
             _Kind("old hours", self._hours),
             _Kind("old lists of files", self._versions),
             _Kind("parts of logs", self._log_parts),
+            _Kind("ended tokens and sessions", self._credentials),
         ]
 
     def tick(self, conn: psycopg.Connection, transact: Transact, isolation: Isolation) -> None:
@@ -93,3 +94,6 @@ class Retention:
     def _log_parts(self, conn: psycopg.Connection) -> bool:
         log_parts.sweep(conn)
         return False
+
+    def _credentials(self, conn: psycopg.Connection) -> bool:
+        return retention.delete_credentials(conn)

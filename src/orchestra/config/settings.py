@@ -106,6 +106,19 @@ class Settings:
         "folders, as full paths, below which a `maestro server` reads jobs' logs itself; it asks pilots for other logs",
         shown="`volume`",
     )
+    open_logs: bool = _setting(
+        "flag",
+        "whether users of a `maestro server` may read the logs of other users' jobs; its own value applies; on or off",
+        True,
+        shown="on",
+    )
+    trust_ssh: bool = _setting(
+        "flag",
+        "whether `ssh -L` to the Unix socket of a `maestro server` acts as the account that logged in: whoever can use "
+        "the tunnel then needs no token; on or off",
+        False,
+        shown="off",
+    )
     data_dir: Path | None = _setting(
         "folder",
         "the folder of the embedded database; on a local disk",

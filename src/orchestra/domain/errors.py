@@ -77,6 +77,12 @@ class NotAllowed(Refused):
     code = "not_allowed"
 
 
+class CrossSite(NotAllowed):
+    """The request comes from a page of another site."""
+
+    code = "cross_site"
+
+
 class TimedOut(OrchestraError):
     """The operation timed out."""
 

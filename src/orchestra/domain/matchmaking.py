@@ -154,11 +154,7 @@ def _steps(need: Need) -> Iterator[_Step]:
     )
     yield (
         lambda p: p.serves(need.account, None),
-        lambda _: words(
-            f'No pilot serves the Unix account "{need.account}". Start one as that account, or any with ',
-            Field.SERVE_ALL(True),
-            ".",
-        ),
+        lambda _: _no_pilot_of(need.account),
     )
     yield (
         lambda p: p.serves(need.account, need.image),
@@ -171,4 +167,19 @@ def _steps(need: Need) -> Iterator[_Step]:
             Action.RUN_PILOT,
             ".",
         ),
+    )
+
+
+def _no_pilot_of(account: str) -> Sentence:
+    if not account:
+        return words(
+            "The task has no Unix account, because none was proven to the server when it was created. Start a pilot "
+            "with ",
+            Field.SERVE_ALL(True),
+            ", or create the task with a token of your own account.",
+        )
+    return words(
+        f'No pilot serves the Unix account "{account}". Start one as that account, or any with ',
+        Field.SERVE_ALL(True),
+        ".",
     )

@@ -68,6 +68,9 @@ class Action(Enum):
     LIST_USERS = ("list_users",)
     CREATE_USER = "create_user", "name"
     MAKE_ADMIN = "make_admin", "name"
+    MAKE_TOKEN = ("make_token",)
+    LIST_TOKENS = ("list_tokens",)
+    SIGN_IN = ("sign_in",)
 
     LIST_MAILS = ("list_mails",)
 

@@ -37,10 +37,12 @@ from orchestra.interface import (
     results,
     runs,
     selection,
+    sessions,
     task_changes,
     task_inputs,
     task_reports,
     tasks,
+    tokens,
     user_changes,
     users,
 )
@@ -66,6 +68,7 @@ class Operation:
         method, path: where a server offers it below `/api/v1`. What the path does not name of the request is in the
             query or, for POST, PUT and PATCH, in the body. `{address.task}/.../{address.index}` are the parts of a
             job's address.
+        secret: the answer has a secret, which is shown once and never kept: such a change takes no idempotency key.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Operation:
     method: Method
     path: str
     who: Who = Who.ANYBODY
+    secret: bool = False
 
     @property
     def changes(self) -> bool:
@@ -94,6 +98,12 @@ OPERATIONS = (
     Operation("user.create", user_changes.CreateUser, "POST", "/users", Who.SELF),
     Operation("user.set", user_changes.SetUser, "PATCH", "/users/{name}", Who.SELF),
     Operation("user.delete", user_changes.DeleteUser, "DELETE", "/users/{name}", Who.SELF),
+    Operation("token.create", tokens.CreateToken, "POST", "/tokens", Who.SELF, secret=True),
+    Operation("token.list", tokens.ListTokens, "GET", "/tokens", Who.SELF),
+    Operation("token.revoke", tokens.RevokeToken, "DELETE", "/tokens/{token}", Who.SELF),
+    Operation("session.code", sessions.MakeSignInCode, "POST", "/sign-in-codes", secret=True),
+    Operation("session.list", sessions.ListSessions, "GET", "/sessions"),
+    Operation("session.end", sessions.EndSession, "DELETE", "/sessions/{session}", Who.SELF),
     # Data sets
     Operation("dataset.list", datasets.ListDataSets, "GET", "/datasets"),
     Operation("dataset.get", datasets.GetDataSet, "GET", "/datasets/{name}"),

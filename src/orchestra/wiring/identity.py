@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.domain.caller import Caller
+    from orchestra.domain.identities import UnixAccount
     from orchestra.domain.models.users import User
 
 
@@ -43,6 +44,14 @@ def _login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without an entry in passwd, as in containers
         return f"uid{os.geteuid()}"
+
+
+def unix_account() -> UnixAccount:
+    """Return the Unix account of this process."""
+    from orchestra.domain.identities import UnixAccount
+    from orchestra.files import local_machine
+
+    return UnixAccount(local_machine.account(), local_machine.host())
 
 
 def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Caller:

@@ -93,6 +93,8 @@ def _remote(settings: Settings, **patience: float) -> Remote:
 
 def _interface_over(conn: psycopg.Connection, settings: Settings, say: Say) -> Local:
     from orchestra.interface.local import Local
-    from orchestra.wiring.identity import current_caller, user_name
+    from orchestra.wiring.identity import current_caller, unix_account, user_name
 
-    return Local(conn, user_name(settings), lambda conn: current_caller(conn, settings, say))
+    return Local(
+        conn, user_name(settings), lambda conn: current_caller(conn, settings, say), unix_account
+    )

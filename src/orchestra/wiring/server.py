@@ -123,7 +123,7 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     from orchestra.api.server import Server
     from orchestra.files.served_logs import ServedLogs
     from orchestra.interface import codec
-    from orchestra.interface.local import Local
+    from orchestra.interface.local import Local, Through
     from orchestra.services import answers
     from orchestra.services.database.watching import Watcher
     from orchestra.services.users import users
@@ -133,7 +133,7 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     logs = ServedLogs(log_roots(settings))
 
     def local(conn: psycopg.Connection, identity: Identity) -> Local:
-        return Local(conn, identity.user.name, lambda _: identity.caller, logs.read)
+        return Local.behind(conn, Through(identity, settings.open_logs), logs.read)
 
     @contextmanager
     def interface(identity: Identity) -> Iterator[Interface]:

@@ -116,7 +116,10 @@ def _mismatches(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
         yield f"It needs {need.slots} {need.kind} slots at once; {_names(small)} cannot offer them."
     others = [offer for offer in available if not offer.serves(need.account, None)]
     if others:
-        yield f'{_names(others, first=True)} run no jobs of the Unix account "{need.account}".'
+        whose = (
+            f'of the Unix account "{need.account}"' if need.account else "without a Unix account"
+        )
+        yield f"{_names(others, first=True)} run no jobs {whose}."
     bare = [
         offer
         for offer in available

@@ -21,8 +21,9 @@ class NewTask:
         image: the container image; paths of files and folders are absolute.
         complete_file: the file that a job must leave in its folder to be done.
         binds: further bind mounts of the container, as `domain.binds` parses them.
-        account: the Unix account whose pilots may run it.
-        host: the machine on which it was requested.
+        account: the Unix account whose pilots may run it. A server replaces it by the one that was proven; if none was,
+            it is empty, and only pilots that serve all accounts run the task.
+        host: the machine on which it was requested, or the proven account's.
         reuse: use the task's folder even if it is not empty.
         metrics_file: the file with a job's metrics for `task results`, a path below its folder.
         after: numbers or names of tasks that must be DONE before this one starts.

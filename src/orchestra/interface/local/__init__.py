@@ -7,6 +7,7 @@ The request `HoldTask` of `interface/task_changes.py` is carried out by `hold_ta
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from re import sub
@@ -16,7 +17,9 @@ import psycopg
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.identities import Identity, UnixAccount
 from orchestra.domain.models.logs import FoundPart, WantedPart
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.interface.operation import Request
 from orchestra.store.driver.database import is_usable, probe
 
@@ -31,32 +34,26 @@ def read_no_file(_account: str, _wanted: WantedPart) -> None:
     """Read no log: a client reads the files that it sees itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Through:
+    """The server that a call came through: as whom, and whether it lets users read the logs of others' jobs."""
+
+    identity: Identity
+    open_logs: bool = True
+
+
+def no_account() -> None:
+    """No Unix account was proven."""
+
+
 class Scope:
-    """The context of a request: a connection, the caller, and what reads log files on behalf of callers elsewhere."""
+    """The context of a request: a connection, the caller, and what is known about where the request comes from.
 
-    def __init__(
-        self,
-        conn: psycopg.Connection,
-        account: str,
-        find_caller: Callable[[psycopg.Connection], Caller],
-        read_log_file: ReadLogFile = read_no_file,
-    ) -> None:
-        self.conn = conn
-        self.account = account
-        self._find_caller = find_caller
-        self.read_log_file = read_log_file
-
-    @cached_property
-    def caller(self) -> Caller:
-        """The caller, looked up at first need; many questions do not need it."""
-        return self._find_caller(self.conn)
-
-
-class Local:
-    """An `Interface` over a connection of its own, for one thread at a time.
-
-    `account` is the caller's name; `find_caller` looks up whether there is such a user. `read_log_file` reads the logs
-    that callers cannot read themselves.
+    Args:
+        account: the caller's name.
+        find_unix: returns the Unix account that was proven; on a direct connection it is that of this process.
+        through: the server that the call came through; None for a direct connection, whose word is trusted.
+        read_log_file: reads logs that the caller cannot read itself.
     """
 
     def __init__(
@@ -64,19 +61,75 @@ class Local:
         conn: psycopg.Connection,
         account: str,
         find_caller: Callable[[psycopg.Connection], Caller],
+        find_unix: Callable[[], UnixAccount | None] = no_account,
+        through: Through | None = None,
         read_log_file: ReadLogFile = read_no_file,
     ) -> None:
         self.conn = conn
-        self._account = account
+        self.account = account
+        self.through = through
         self._find_caller = find_caller
-        self._read_log_file = read_log_file
+        self._find_unix = find_unix
+        self.read_log_file = read_log_file
+
+    @cached_property
+    def caller(self) -> Caller:
+        """The caller, looked up at first need; many questions do not need it."""
+        return self._find_caller(self.conn)
+
+    @cached_property
+    def unix(self) -> UnixAccount | None:
+        """The caller's Unix account, if one was proven."""
+        return self._find_unix()
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who calls through a server, and how that was proven; None for a direct connection."""
+        return self.through.identity if self.through else None
+
+    def proven(self, new: NewTask) -> NewTask:
+        """Return a request for a task with the Unix account that was proven, if it came through a server.
+
+        Only pilots that serve all accounts run a task without one.
+        """
+        if self.through is None:
+            return new
+        unix = self.unix or UnixAccount("", "")
+        return replace(new, account=unix.name, host=unix.host)
+
+
+class Local:
+    """An `Interface` over a connection, for one thread at a time. The arguments are those of a `Scope`."""
+
+    def __init__(
+        self,
+        conn: psycopg.Connection,
+        account: str,
+        find_caller: Callable[[psycopg.Connection], Caller],
+        find_unix: Callable[[], UnixAccount | None] = no_account,
+        through: Through | None = None,
+        read_log_file: ReadLogFile = read_no_file,
+    ) -> None:
+        self.conn = conn
+        self._scope = (account, find_caller, find_unix, through, read_log_file)
+
+    @classmethod
+    def behind(
+        cls,
+        conn: psycopg.Connection,
+        through: Through,
+        read_log_file: ReadLogFile = read_no_file,
+    ) -> Local:
+        """Return what carries out a call that came through a server."""
+        who = through.identity
+        return cls(
+            conn, who.user.name, lambda _: who.caller, lambda: who.unix, through, read_log_file
+        )
 
     def __call__(self, asked: Request[T], /) -> T:
         """Carry out a request and return its answer. The caller and their rights are looked up each time."""
         try:
-            answer: T = handler(type(asked))(
-                Scope(self.conn, self._account, self._find_caller, self._read_log_file), asked
-            )
+            answer: T = handler(type(asked))(Scope(self.conn, *self._scope), asked)
         except OrchestraError:
             raise
         except Exception:

@@ -19,10 +19,10 @@ def settings_of(scope: Scope, asked: ask.SettingsOf) -> NewTask:
 
 
 def plan_task(scope: Scope, asked: ask.PlanTask) -> Preview:
-    planned = creation.plan(scope.conn, scope.caller, asked.new)
+    planned = creation.plan(scope.conn, scope.caller, scope.proven(asked.new))
     return creation.preview(scope.conn, planned, asked.commands)
 
 
 def create_task(scope: Scope, asked: ask.CreateTask) -> Task:
-    planned = creation.plan(scope.conn, scope.caller, asked.new)
+    planned = creation.plan(scope.conn, scope.caller, scope.proven(asked.new))
     return creation.create(scope.conn, planned)

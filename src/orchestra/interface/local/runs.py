@@ -9,8 +9,8 @@ from orchestra.services.tasks import runs
 
 
 def plan_run(scope: Scope, asked: ask.PlanRun) -> RunPlan:
-    return runs.plan(scope.conn, scope.caller, asked.new, asked.files, asked.commands)
+    return runs.plan(scope.conn, scope.caller, scope.proven(asked.new), asked.files, asked.commands)
 
 
 def create_run(scope: Scope, asked: ask.CreateRun) -> Run:
-    return runs.create(scope.conn, scope.caller, asked.new, asked.files)
+    return runs.create(scope.conn, scope.caller, scope.proven(asked.new), asked.files)

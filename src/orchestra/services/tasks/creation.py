@@ -216,7 +216,7 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         before=None,
         after="REGISTERED",
         who=planned.caller.name,
-        why=f"from {storable(planned.new.host)}",
+        why=f"from {storable(planned.new.host)}" if planned.new.host else "over HTTP",
         jobs=planned.jobs,
     )
     channels.notify(conn, channels.CONDUCTOR)

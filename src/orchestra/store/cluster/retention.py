@@ -60,3 +60,9 @@ def delete_versions(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete a portion of an unused list of files; False if there was none."""
     versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]
     return bool(versions) and purge.purge_versions(conn, versions, ROWS)
+
+
+def delete_credentials(conn: psycopg.Connection) -> bool:
+    """Delete a portion of what no longer signs anybody in; False if there was none."""
+    statements = (SQL.delete_codes, SQL.delete_sessions, SQL.delete_tokens)
+    return sum(conn.execute(each, {"limit": ROWS}).rowcount for each in statements) > 0

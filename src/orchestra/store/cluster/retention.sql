@@ -112,3 +112,23 @@ where not exists (select from task where config_version_id = v.id)
     )
 order by v.id
 limit 1
+
+-- name: delete_codes
+-- There are few rows of these three kinds, so all are read.
+delete from sign_in_code where hash in (
+    select hash from sign_in_code where expires_at < now() limit %(limit)s for update skip locked
+)
+
+-- name: delete_sessions
+delete from web_session where id in (
+    select id from web_session where least(idle_at, ends_at) < now() limit %(limit)s for update skip locked
+)
+
+-- name: delete_tokens
+-- Ended tokens are shown for a month.
+delete from api_token where id in (
+    select id from api_token
+    where least(revoked_at, expires_at) < now() - interval '30 days'
+    limit %(limit)s
+    for update skip locked
+)

@@ -20,20 +20,24 @@ create table api_token (
 );
 create index api_token_person on api_token (person_id);
 
--- Codes of one-time links. A code is deleted when it is used.
+-- Codes of one-time links. A code is deleted when it is used. token_id: the token that it was asked for with.
 create table sign_in_code (
     hash       bytea primary key,
     person_id  integer not null references person on delete cascade,
     admin      boolean not null,
     account    text,
     host       text,
+    token_id   integer references api_token on delete cascade,
     expires_at timestamptz not null
 );
+create index sign_in_code_person on sign_in_code (person_id);
+create index sign_in_code_token on sign_in_code (token_id);
 
--- Sessions of browsers. token_id: the token that was pasted; the session ends with it.
+-- Sessions of browsers. token_id: the token that was pasted, or that the link was asked for with; the session ends with it.
 -- ends_at: the end of a session however much it is used; idle_at: the end of one that is not used.
 create table web_session (
-    hash         bytea primary key,
+    id           integer generated always as identity primary key,
+    hash         bytea not null unique,
     person_id    integer not null references person on delete cascade,
     admin        boolean not null,
     account      text,

@@ -1,0 +1,20 @@
+"""Carries out the requests of `interface/sessions.py`."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.credentials import SignInCode, WebSession
+from orchestra.interface import sessions as ask
+from orchestra.interface.local import Scope
+from orchestra.services.users import sessions, sign_in
+
+
+def make_sign_in_code(scope: Scope, _asked: ask.MakeSignInCode) -> SignInCode:
+    return sign_in.make_code(scope.conn, scope.caller, scope.unix, through=scope.identity)
+
+
+def list_sessions(scope: Scope, _asked: ask.ListSessions) -> tuple[WebSession, ...]:
+    return tuple(sessions.own(scope.conn, scope.caller))
+
+
+def end_session(scope: Scope, asked: ask.EndSession) -> None:
+    sessions.end(scope.conn, scope.caller, asked.session)
