@@ -84,5 +84,5 @@ def test_the_pilots_folder(tmp_path: Path) -> None:
 
 
 def test_a_maestro_server_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="cannot use a maestro server"):
+    with pytest.raises(ConfigurationError, match="names only a server"):
         database_url(Settings(server="https://orchestra.example.org"))
