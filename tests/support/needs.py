@@ -130,6 +130,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "postgresql 15": _postgresql_15,
     "mmdebstrap": _program("mmdebstrap", BY_HAND),
     "bash": _program("bash"),
+    "chromium": _program("chromium", "tools/install-chromium installs it"),
     "groff": _program("groff", BY_HAND),
     "systemd-analyze": _program("systemd-analyze"),
     "fuse": _fuse,
