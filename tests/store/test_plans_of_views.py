@@ -143,12 +143,31 @@ def test_the_list_of_tasks_reads_stripes_not_jobs(crowded: World) -> None:
     assert not found.indexes & {"job_pkey", "attempt_pkey", "event_pkey"}
 
 
+def test_a_look_for_changes_reads_what_is_new_alone(crowded: World) -> None:
+    """Although a transaction has been open since before all of the events."""
+    row = crowded.conn.execute("select pg_snapshot_xmax(pg_current_snapshot())").fetchone()
+    assert row
+    cursor = {"cursor": f"5:{row[0]}:5", "limit": 20_000, "tasks": [0]}
+    for statement in (load("cluster/watching").fresh, load("cluster/events").changed_since):
+        found = plan(crowded.conn, statement, cursor)
+        assert found.walked == set()
+        assert found.indexes == {"event_by_transaction"}
+        assert found.buffers < 20
+    found = plan(crowded.conn, load("cluster/watching").counts, {"all": True, "tasks": []})
+    assert found.walked == set()
+    assert found.buffers < 10 * SMALL_TASKS
+
+
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "one task": (TASKS.select_task + "\n" + TASKS.with_id, {"task": 0}),
     "events": (load("cluster/events").of_task, {"task": 0, "limit": 20}),
     "changes": (
         load("cluster/events").changed_since,
         {"cursor": "900000000:900000000:", "tasks": [0]},
+    ),
+    "all events": (
+        load("cluster/events").after,
+        {"transaction": "0", "id": 0, "limit": 100},
     ),
     "failures": (TASKS.failed_attempts, {"task": 0, "limit": 1000, "bytes": 1000}),
     "examples of failures": (

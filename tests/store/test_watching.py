@@ -15,7 +15,7 @@ from orchestra.interface.answers.events import EventPage
 from orchestra.services.database import watching
 from orchestra.services.database.event_feed import events_after
 from orchestra.services.database.watching import Watcher
-from orchestra.store.cluster import events
+from orchestra.store.cluster import cluster, events
 from orchestra.store.driver.database import connect
 from support.waiting import wait_until
 from support.world import World
@@ -173,6 +173,22 @@ def test_a_cursor_of_another_state_of_the_database_is_told(conn: psycopg.Connect
         page = events_after(conn, other, 100)
         assert (page.events, page.resync) == ((), True)
         assert events_after(conn, page.cursor, 100) == EventPage((), page.cursor)
+
+
+def test_events_that_came_with_a_restored_database_never_show_up_as_new(
+    watcher: Watcher, conn: psycopg.Connection
+) -> None:
+    row = conn.execute("select pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+    assert row
+    soon = str(int(row[0]) + 3)
+    conn.execute(
+        "insert into event (xid, kind, task_id, who) values (%s, 'task', 1, 'ana')", [soon]
+    )
+    cluster.raise_epoch(conn, "restored", 0)
+    cursor = events_after(conn, None, 100).cursor
+    note(conn, 2, 3, 4, 5, 6)
+    assert read(conn, cursor, count=5)[0] == [2, 3, 4, 5, 6]
+    assert watcher.look(ALL).tasks >= {2, 3, 4, 5, 6}
 
 
 @pytest.mark.parametrize("cursor", ["", "1-2", "0" * 8 + "-1-2-3; drop", "latest"])

@@ -14,14 +14,16 @@ select settling_since is not null from cluster
 -- name: note_move
 update cluster c set
     epoch = epoch + 1, system_identifier = s.system_identifier::text, timeline = this_timeline(),
-    settling_since = now(), settling_reason = %(reason)s
+    settling_since = now(), settling_reason = %(reason)s, foreign_xid = pg_snapshot_xmax(pg_current_snapshot()),
+    foreign_id = (select coalesce(max(id), 0) from event)
 from pg_control_system() s
 where c.system_identifier <> s.system_identifier::text or c.timeline <> this_timeline()
 
 -- name: raise_epoch
 update cluster c set
     epoch = greatest(epoch, %(above)s) + 1, system_identifier = s.system_identifier::text, timeline = this_timeline(),
-    settling_since = now(), settling_reason = %(reason)s
+    settling_since = now(), settling_reason = %(reason)s, foreign_xid = pg_snapshot_xmax(pg_current_snapshot()),
+    foreign_id = (select coalesce(max(id), 0) from event)
 from pg_control_system() s
 
 -- name: lock_recovery

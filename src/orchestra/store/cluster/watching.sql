@@ -6,12 +6,13 @@ select pg_current_snapshot()::text as cursor
 -- name: fresh
 -- What has become visible since the previous call. The cursor is the snapshot of that call, so these are the events of
 -- transactions that began after it (xid >= xmax) or ran then and have ended (xip): each is seen once, when it commits,
--- and a transaction that stays open anywhere costs nothing. Two walks of event_by_transaction. `everything`: the
+-- and a transaction that stays open anywhere costs nothing. Two walks of event_by_transaction; events that came with a restored
+-- database have numbers that are ahead. `everything`: the
 -- cursor belongs to another database or to an earlier time of this one, or there is more than anybody can name.
 with news as materialized (
     (
         select kind, task_id, node_id, ordinal is not null or kind = 'release' as of_jobs from event
-        where xid >= pg_snapshot_xmax(%(cursor)s::pg_snapshot)
+        where xid >= pg_snapshot_xmax(%(cursor)s::pg_snapshot) and xid < pg_snapshot_xmax(pg_current_snapshot())
         limit %(limit)s
     )
     union all

@@ -101,3 +101,9 @@ create table ended_per_hour (
     failed  integer not null,
     primary key (hour, backend)
 ) with (fillfactor = 50);
+
+-- Events of another server, from which this database was restored or copied: those up to foreign_id, if their
+-- transactions are numbered from foreign_xid on. Such a number means nothing here, until this server reaches it.
+alter table cluster
+    add column foreign_xid xid8,
+    add column foreign_id bigint;
