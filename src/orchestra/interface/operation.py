@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 Answer = TypeVar("Answer")
 T = TypeVar("T")
@@ -21,9 +21,14 @@ class Question(Request[Answer]):
 
 
 class Change(Request[Answer]):
-    """A request that changes something, on behalf of a caller who must have the right to do so."""
+    """A request that changes something, on behalf of a caller who must have the right to do so.
+
+    Attributes:
+        repeatable: making it twice is the same as once, so its answer need not be kept with an idempotency key.
+    """
 
     __slots__ = ()
+    repeatable: ClassVar[bool] = False
 
 
 class Interface(Protocol):

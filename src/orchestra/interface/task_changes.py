@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Task
@@ -92,11 +93,13 @@ class KillTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class FinishKill(Change[Task]):
-    """Finish the kill of a task that has no job alive, without a conductor.
+    """Finish the kill of a task that has no job alive, without a conductor: in chunks, each a transaction.
 
     Raises:
         NotFound, Refused: there is none, or it belongs to somebody else.
     """
+
+    repeatable: ClassVar[bool] = True
 
     task: int
 

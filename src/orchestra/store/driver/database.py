@@ -228,9 +228,13 @@ def read_one_snapshot(conn: psycopg.Connection) -> None:
 def probe(conn: psycopg.Connection) -> None:
     """Check that the server answers, and that the answer is the one to this question.
 
+    Within a transaction it does nothing: its end finds that out, and one that has failed takes no statement.
+
     Raises:
         DatabaseUnavailable: no answer, or another one; the connection is closed.
     """
+    if conn.info.transaction_status != pq.TransactionStatus.IDLE:
+        return
     token = secrets.token_hex(8)
     if conn.execute(load("driver/session").echo, {"token": token}).fetchone() != (token,):
         conn.close()
