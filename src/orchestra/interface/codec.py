@@ -245,4 +245,6 @@ def _sentence(error: Exception) -> str:
     text, _, place = str(error).partition(" - at ")
     text = text.replace("`", '"').rstrip(".")
     where = place.strip("`").removeprefix("$").removeprefix(".")
-    return f"{text[:1].lower()}{text[1:]}" + (f", at {where}." if where else ".")
+    if not text[:2].isupper():  # "JSON is malformed"
+        text = f"{text[:1].lower()}{text[1:]}"
+    return text + (f", at {where}." if where else ".")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import cache
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
-from orchestra.domain.errors import OrchestraError, ServerUnavailable
+from orchestra.domain.errors import BadInput, NotSignedIn, OrchestraError, ServerUnavailable
 from orchestra.interface import codec, problems
 from orchestra.interface.operation import Change, Request
 from orchestra.interface.remote.link import API, Link, Reply
@@ -15,22 +16,24 @@ from orchestra.interface.table import OPERATIONS, Operation
 
 T = TypeVar("T")
 
-TRIES = 3
+QUESTION_WITHIN, CHANGE_WITHIN = 1.0, 20.0
+"""Seconds for which a request is repeated whose answer was lost: a server takes a few to be started again."""
 PAUSE = 0.5
-"""Seconds before a request is repeated whose answer was lost."""
 
 
 class Remote:
-    """An `Interface` over a link to a server, for one thread at a time."""
+    """An `Interface` over a link to a server, for one thread at a time.
 
-    def __init__(self, link: Link) -> None:
+    A request whose answer was lost is repeated, a change under the same idempotency key, so that it is made once.
+    """
+
+    def __init__(self, link: Link, *, pause: Callable[[float], None] = sleep) -> None:
         self._link = link
+        self._pause = pause
         self._closed = False
 
     def __call__(self, asked: Request[T], /) -> T:
         """Have a request carried out and return its answer.
-
-        A request whose answer was lost is repeated, a change under the same idempotency key: it is made once.
 
         Raises:
             ServerUnavailable: the server does not answer, or something else does.
@@ -38,24 +41,44 @@ class Remote:
         """
         operation = _operations()[type(asked)]
         sent = codec.write(operation, asked)
-        headers = {"Idempotency-Key": secrets.token_hex(16)} if isinstance(asked, Change) else {}
-        reply = self._send(sent, headers)
+        reply = self._send(sent, asked)
         if reply.status >= 400:
-            raise _error(reply, self._link)
-        answer: T = codec.decode(operation.answer, reply.body)
+            raise self._error(reply)
+        answer: T = self._read(operation.answer, reply)
         return answer
 
-    def _send(self, sent: codec.Written, headers: dict[str, str]) -> Reply:
-        losses = 0
+    def _send(self, sent: codec.Written, asked: Request[Any]) -> Reply:
+        change = isinstance(asked, Change)
+        headers = {}
+        if isinstance(asked, Change) and not asked.repeatable:
+            headers["Idempotency-Key"] = secrets.token_hex(16)
+        lost, deadline = None, 0.0
         while True:
             try:
                 return self._link.exchange(sent.method, API + sent.target, sent.body, headers)
             except ServerUnavailable as error:
-                losses += 1
-                if losses == TRIES or not error.params.get("lost"):
-                    raise
-                if losses > 1:  # the first time, an idle connection may have been closed
-                    sleep(PAUSE)
+                if lost is None and error.params.get("lost"):
+                    lost = error
+                    deadline = monotonic() + (CHANGE_WITHIN if change else QUESTION_WITHIN)
+                    continue  # at once: the connection may have been an idle one that was closed
+                if lost is None or monotonic() > deadline:
+                    unsure = change and (lost or error.params.get("unsure"))
+                    raise _unsure(lost or error) if unsure else error from None
+            self._pause(PAUSE)
+
+    def _error(self, reply: Reply) -> OrchestraError:
+        if not reply.kind.startswith(problems.MEDIA_TYPE):
+            return self._link.unreadable(f"it is {reply.kind or 'of no type'}.")
+        error = problems.error_of(self._read(problems.Problem, reply))
+        if isinstance(error, NotSignedIn):
+            return self._link.not_signed_in(error)
+        return error
+
+    def _read(self, kind: Any, reply: Reply) -> Any:
+        try:
+            return codec.decode(kind, reply.body)
+        except BadInput as error:
+            raise self._link.unreadable(error.message) from None
 
     @property
     def closed(self) -> bool:
@@ -72,12 +95,15 @@ class Remote:
         self._link.close()
 
 
+def _unsure(error: ServerUnavailable) -> ServerUnavailable:
+    """Return the error of a change that the server may have made."""
+    return ServerUnavailable(
+        error.message,
+        hint="The change may have been made: look before you repeat it.",
+        **error.params,
+    )
+
+
 @cache
 def _operations() -> dict[type[Request[Any]], Operation]:
     return {operation.request: operation for operation in OPERATIONS}
-
-
-def _error(reply: Reply, link: Link) -> OrchestraError:
-    if not reply.kind.startswith(problems.MEDIA_TYPE):
-        raise link.stranger(reply)
-    return problems.error_of(codec.decode(problems.Problem, reply.body))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from orchestra.domain.errors import ConfigurationError, ServerUnavailable
+from orchestra.domain import human
+from orchestra.domain.errors import ConfigurationError, NotSignedIn, ServerUnavailable
 from orchestra.domain.human import one_line
 
 API = "/api/v1"
@@ -19,16 +21,22 @@ SOCKET = "unix:"
 
 CONNECT_WITHIN = 10.0
 ANSWER_WITHIN = 120.0
+UNAFFECTED = "Running jobs are not affected."
+CHECK = 'Check "server" in your configuration.'
+
+_NOT_HTTP = (
+    http.client.BadStatusLine,
+    http.client.LineTooLong,
+    http.client.UnknownProtocol,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: the status, the media type, whether a server of Orchestra sent it, and the body."""
+    """What came back from a server of Orchestra: the status, the media type, and the body."""
 
     status: int
-    reason: str
     kind: str
-    api: str | None
     body: bytes
 
 
@@ -56,7 +64,7 @@ def parse_address(text: str, origin: str) -> Address:
     Raises:
         ConfigurationError: it is none.
     """
-    if text.startswith(SOCKET):
+    if text.startswith(f"{SOCKET}/"):
         return Address(socket=text.removeprefix(SOCKET))
     url = _url(text)
     if url is None:
@@ -68,6 +76,8 @@ def parse_address(text: str, origin: str) -> Address:
 
 
 def _url(text: str) -> SplitResult | None:
+    if not text.isprintable() or " " in text:
+        return None
     try:
         url = urlsplit(text)
         known = url.scheme in ("http", "https") and url.hostname and (url.port or 1) > 0
@@ -102,45 +112,31 @@ class Link:
         """
         conn = self._conn or self._connect()
         try:
-            conn.request(method, self.address.prefix + target, body, self._headers(body, headers))
+            self._send(conn, method, self.address.prefix + target, body, headers)
             answer = conn.getresponse()
-            reply = Reply(
-                answer.status,
-                answer.reason,
-                answer.getheader("Content-Type", ""),
-                answer.getheader(API_HEADER),
-                answer.read(),
-            )
-        except TimeoutError:
-            self.close()
-            raise ServerUnavailable(
-                f"the server at {self.address} has not answered for {self._answer_within:.0f} s.",
-                hint="Running jobs are not affected.",
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise ServerUnavailable(
-                f"the connection to the server at {self.address} was lost: {_reason(error)}.",
-                hint="Running jobs are not affected.",
-                lost=True,
-            ) from None
-        if reply.api is None:
-            raise self.stranger(reply)
-        self._check_version(reply)
-        return reply
+            self._check_server(answer, len(body or b""))
+            return Reply(answer.status, answer.getheader("Content-Type", ""), answer.read())
+        except BaseException as error:
+            self.close()  # whatever is left of the answer belongs to this request
+            if isinstance(error, (OSError, http.client.HTTPException)):
+                raise self._failed(error) from None
+            raise
 
-    def stranger(self, reply: Reply) -> ServerUnavailable:
-        """Return the error for an answer that is not from a server of Orchestra."""
-        self.close()
-        said = f"{reply.status} {one_line(reply.reason)}".rstrip()
-        if reply.status in (502, 503, 504):
-            return ServerUnavailable(
-                f"the proxy at {self.address} does not reach the Orchestra server: {said}.",
-                hint="Is the server running there? Running jobs are not affected.",
-            )
+    def unreadable(self, why: object) -> ServerUnavailable:
+        """Return the error for an answer of a server that this program cannot read."""
         return ServerUnavailable(
-            f"what answers at {self.address} is not an Orchestra server: {said}.",
-            hint='Check "server" in your configuration.',
+            f"the server at {self.address} sent an answer that cannot be read: {why}",
+            hint="If it is of another version, upgrade the older of the two.",
+        )
+
+    def not_signed_in(self, said: NotSignedIn) -> NotSignedIn:
+        """Return the error for a server that does not know who asks, with what it said where a token was sent."""
+        if self._token:
+            return said
+        return NotSignedIn(
+            f'the server at {self.address} needs to know who you are, and the configuration has no "token".',
+            hint="maestro user token, where you are signed in already, prints one. "
+            "On the server's machine, its socket knows you without one.",
         )
 
     def close(self) -> None:
@@ -148,6 +144,76 @@ class Link:
         if self._conn is not None:
             self._conn.close()
         self._conn = None
+
+    def _send(
+        self,
+        conn: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        try:
+            conn.request(method, target, body, self._headers(body, headers))
+        except (BrokenPipeError, ConnectionResetError):
+            if not body:
+                raise
+            # A proxy that takes no body of this size answers before it has read it; if not, reading fails, too.
+
+    def _failed(self, error: OSError | http.client.HTTPException) -> ServerUnavailable:
+        if isinstance(error, TimeoutError):
+            return ServerUnavailable(
+                f"the server at {self.address} has not answered for {human.duration(self._answer_within)}.",
+                hint=UNAFFECTED,
+                unsure=True,
+            )
+        if isinstance(error, _NOT_HTTP) and not isinstance(error, ConnectionError):
+            return ServerUnavailable(
+                f"what answers at {self.address} is not an Orchestra server: it does not speak HTTP.",
+                hint=CHECK,
+            )
+        return ServerUnavailable(
+            f"the connection to the server at {self.address} was lost: {_reason(error)}.",
+            hint=UNAFFECTED,
+            lost=True,
+            unsure=True,
+        )
+
+    def _check_server(self, answer: http.client.HTTPResponse, sent: int) -> None:
+        """Check that a server of Orchestra has answered, of this version of the API.
+
+        Raises:
+            ServerUnavailable: it was something else.
+        """
+        version = answer.getheader(API_HEADER)
+        if version == API_VERSION:
+            return
+        if version is not None:
+            raise ServerUnavailable(
+                f"the server at {self.address} speaks version {one_line(version)} of the API, and this program "
+                f"version {API_VERSION}.",
+                hint="Upgrade the older of the two.",
+            )
+        said = f"{answer.status} {one_line(answer.reason)}".rstrip()
+        if answer.status in (502, 503, 504):
+            raise ServerUnavailable(
+                f"the proxy at {self.address} does not reach the Orchestra server: {said}.",
+                hint=f"Is the server running there? {UNAFFECTED}",
+                unsure=answer.status == 504,
+            )
+        if answer.status == 413:
+            raise ServerUnavailable(
+                f"the proxy at {self.address} takes no request of {human.size(sent)}: {said}.",
+                hint="Raise its limit, in nginx client_max_body_size.",
+            )
+        if 300 <= answer.status < 400 and (place := answer.getheader("Location")):
+            raise ServerUnavailable(
+                f"{self.address} leads to another address, which is not followed: {one_line(place)}.",
+                hint=f"If the server is there, name that address. {CHECK}",
+            )
+        raise ServerUnavailable(
+            f"what answers at {self.address} is not an Orchestra server: {said}.", hint=CHECK
+        )
 
     def _headers(self, body: bytes | None, more: Mapping[str, str]) -> dict[str, str]:
         headers = {"Accept": "application/json", **more}
@@ -162,10 +228,8 @@ class Link:
         try:
             conn.connect()
         except OSError as error:
-            raise ServerUnavailable(
-                f"there is no server at {self.address}: {_reason(error)}.",
-                hint='Check "server" in your configuration. Running jobs are not affected.',
-            ) from None
+            conn.close()
+            raise self._not_there(error) from None
         conn.sock.settimeout(self._answer_within)
         self._conn = conn
         return conn
@@ -180,13 +244,22 @@ class Link:
             return http.client.HTTPSConnection(url.hostname, url.port, timeout=self._connect_within)
         return http.client.HTTPConnection(url.hostname, url.port, timeout=self._connect_within)
 
-    def _check_version(self, reply: Reply) -> None:
-        if reply.api != API_VERSION:
-            raise ServerUnavailable(
-                f"the server at {self.address} speaks version {one_line(reply.api or '')} of the API, and this "
-                f"program version {API_VERSION}.",
-                hint="Upgrade the older of the two.",
+    def _not_there(self, error: OSError) -> ServerUnavailable:
+        tls = sys.modules.get("ssl")
+        if tls and isinstance(error, tls.SSLCertVerificationError):
+            return ServerUnavailable(
+                f"the certificate of {self.address} is not valid here: {one_line(error.verify_message).rstrip('.')}.",
+                hint="SSL_CERT_FILE can name the certificate of your own authority.",
             )
+        if tls and isinstance(error, tls.SSLError):
+            return ServerUnavailable(
+                f"what answers at {self.address} does not speak TLS as it should: {_reason(error)}.",
+                hint=f"Is it an address that begins with http://? {CHECK}",
+            )
+        return ServerUnavailable(
+            f"there is no server at {self.address}: {_reason(error)}.",
+            hint=f"{CHECK} {UNAFFECTED}",
+        )
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -204,6 +277,8 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer ended too early"
     if isinstance(error, TimeoutError):
         return "no answer"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
