@@ -97,7 +97,7 @@ def test_a_probe_returns_values_or_a_failure() -> None:
 
 # configuration
 
-CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
+CONFIGURED = Configured("~/.orchestra.json", 0o600, (), ())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,6 @@ CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
         (replace(CONFIGURED, system_path="/etc/x"), OK, "by you alone, over /etc/x"),
         (replace(CONFIGURED, path=None, system_path="/etc/x"), OK, "/etc/x; no file of your own"),
         (replace(CONFIGURED, variables=("MAESTRO_NODE",)), OK, "MAESTRO_NODE in the environment"),
-        (replace(CONFIGURED, has_server=True), PROBLEM, "cannot use a maestro server"),
         (replace(CONFIGURED, warnings=(Caution('x: "colour" is ignored'),)), WARNING, "colour"),
         (Failure("line 2: an extra quote"), PROBLEM, "an extra quote"),
     ],

@@ -33,6 +33,19 @@ def use_programs(settings: Settings) -> None:
         program_search.use(settings.postgres_bin)
 
 
+def check_database(settings: Settings) -> None:
+    """Check that the configuration leads to a database, for what cannot go over HTTP.
+
+    Raises:
+        ConfigurationError: it names only a server.
+    """
+    if settings.postgres is None and settings.server is not None:
+        raise ConfigurationError(
+            f"this needs the database itself, and {settings.origin('server')} names only a server.",
+            hint='Set "postgres", or run it without "server" on the machine that has the database.',
+        )
+
+
 def database_url(settings: Settings, *, say: Say = say_nothing) -> str:
     """Return the address of the database, with its password. The embedded one is created and started if necessary.
 
@@ -41,11 +54,7 @@ def database_url(settings: Settings, *, say: Say = say_nothing) -> str:
     """
     if settings.postgres is not None:
         return settings.postgres
-    if settings.server is not None:
-        raise ConfigurationError(
-            f"this needs the database itself, and {settings.origin('server')} names only a server.",
-            hint='Set "postgres" as well, or run it on the machine of the server without "server".',
-        )
+    check_database(settings)
     from orchestra.store.postgres import embedded
 
     return embedded.ensure_running(settings.data_dir, say)
@@ -59,6 +68,7 @@ def running_url(settings: Settings) -> str:
     """
     if settings.postgres is not None:
         return settings.postgres
+    check_database(settings)
     from orchestra.store.postgres import embedded
 
     url = embedded.url_if_running(settings.data_dir)
@@ -177,6 +187,7 @@ def reconnect(settings: Settings, *, name: str, repeats: bool = False) -> psycop
 def _restarted_url(settings: Settings) -> str:
     from orchestra.store.postgres import embedded, postmaster
 
+    check_database(settings)
     if url := embedded.url_if_running(settings.data_dir):
         return url
     use_programs(settings)

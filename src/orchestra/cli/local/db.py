@@ -24,8 +24,12 @@ def _require_embedded(settings: Settings) -> None:
     """Refuse a command that works only with the embedded database.
 
     Raises:
-        Refused: the configuration names a server.
+        Refused: the configuration names a PostgreSQL server.
+        ConfigurationError: it names only a server of Orchestra.
     """
+    from orchestra.wiring.database import check_database
+
+    check_database(settings)
     if settings.postgres is not None:
         raise Refused(
             "the database is a PostgreSQL server, which only its administrator can start and stop.",
@@ -141,9 +145,10 @@ def _restore(ctx: Context) -> None:
     from orchestra.services.database import admin
     from orchestra.store.postgres import dump
     from orchestra.store.schema import migrate
-    from orchestra.wiring.database import running_url
+    from orchestra.wiring.database import check_database, running_url
     from orchestra.wiring.sharing import renew_rights
 
+    check_database(ctx.settings)
     path: Path = ctx.args.file
     dump.check_is_dump(path)
     with database(ctx, need_schema=False) as conn:

@@ -33,6 +33,9 @@ class _Status:
 
 def show(ctx: Context) -> None:
     """Print the status of the database, without starting it."""
+    from orchestra.wiring.database import check_database
+
+    check_database(ctx.settings)
     status = _of_embedded(ctx) if ctx.settings.postgres is None else _of_server(ctx)
     ctx.out.item(status, _lines, record=_record, key=lambda status: _state(status))
 

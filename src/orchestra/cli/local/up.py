@@ -242,8 +242,9 @@ def _down_arguments(parser: Parser) -> None:
 
 def _down(ctx: Context) -> None:
     from orchestra.store.postgres import embedded
-    from orchestra.wiring.database import uses_server
+    from orchestra.wiring.database import check_database, uses_server
 
+    check_database(ctx.settings)
     own = not uses_server(ctx.settings)
     if own and embedded.url_if_running(ctx.settings.data_dir) is None:
         ctx.out.say("nothing runs here: the embedded database is stopped")

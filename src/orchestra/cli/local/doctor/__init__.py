@@ -91,7 +91,7 @@ def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
     base = Probe("The database", lambda: database.inspect(settings), timeout=timeout)
     own = (
         None
-        if uses_server(settings)
+        if uses_server(settings) or settings.server is not None
         else begin_folder("The data folder", data_folder(settings), owned=True)
     )
     state = begin_folder("The pilots' folder", pilots)

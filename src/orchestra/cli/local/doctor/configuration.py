@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, warning
 from orchestra.cli.output import with_tilde
 from orchestra.config import FILE_NAME, Caution, Settings
 from orchestra.domain import human
@@ -23,7 +23,6 @@ class Configured:
     mode: int
     warnings: tuple[Caution, ...]
     variables: tuple[str, ...]
-    has_server: bool
     system_path: str | None = None
 
 
@@ -38,7 +37,6 @@ def inspect(settings: Settings) -> Configured:
         mode=file.stat().st_mode & 0o777 if file and exists else 0,
         warnings=settings.warnings + for_root,
         variables=tuple(sorted(variables)),
-        has_server=settings.server is not None,
         system_path=short(system) if system else None,
     )
 
@@ -50,13 +48,7 @@ def assess(seen: Configured | Failure) -> Iterator[Finding]:
         return
     for caution in seen.warnings:
         yield warning(CHECK, f"{caution.text}.", caution.remedy)
-    if seen.has_server:
-        yield problem(
-            CHECK,
-            '"server" is set, and this version cannot use a maestro server.',
-            'Set "postgres" instead, or neither.',
-        )
-    elif not seen.warnings:
+    if not seen.warnings:
         yield ok(CHECK, _sources(seen))
 
 

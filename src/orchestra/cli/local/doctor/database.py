@@ -65,7 +65,8 @@ class Contents:
 class Database:
     """A database; `server` is None if the embedded one is stopped, `contents` is None if the schema does not match.
 
-    `programs` are those that would start it.
+    `programs` are those that would start it. `user` is who you are for the server of Orchestra that commands go to;
+    nothing else is known of the database behind it.
     """
 
     embedded: bool
@@ -75,6 +76,7 @@ class Database:
     schema: Schema | None = None
     contents: Contents | None = None
     programs: str = ""
+    user: str | None = None
 
 
 def inspect(settings: Settings) -> Database:
@@ -85,6 +87,10 @@ def inspect(settings: Settings) -> Database:
     """
     from orchestra.wiring.database import connect, server_address
 
+    if settings.server is not None:
+        from orchestra.wiring.interface import my_name
+
+        return Database(False, settings.server, True, user=my_name(settings))
     if settings.postgres is None:
         return _inspect_embedded(settings)
     address = server_address(settings.postgres)
@@ -154,6 +160,12 @@ def assess(seen: Database | Failure) -> Iterator[Finding]:
     """Report on the database, its schema and its clock."""
     if isinstance(seen, Failure):
         yield failed("database", seen)
+        return
+    if seen.user:
+        yield ok(
+            "server",
+            f"{seen.address} answers and knows you as {seen.user}; the database is checked on its machine",
+        )
         return
     if seen.server is None:
         yield ok(

@@ -50,7 +50,8 @@ def inspect(settings: Settings) -> Environment:
     from orchestra.wiring.identity import node_name
 
     named = initdb_user.has_entry()
-    makes_one = not (named or uses_server(settings) or embedded.status(settings.data_dir).exists)
+    elsewhere = uses_server(settings) or settings.server is not None
+    makes_one = not (named or elsewhere or embedded.status(settings.data_dir).exists)
     return Environment(
         nameless=None if named else os.geteuid(),
         no_initdb=initdb_user.why_not() if makes_one else None,
