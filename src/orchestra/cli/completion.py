@@ -60,17 +60,16 @@ def _names(ctx: Context) -> list[str]:
     from contextlib import closing
 
     from orchestra.interface.names import ListNames
-    from orchestra.wiring.identity import user_name
-    from orchestra.wiring.interface import open_quick_interface
+    from orchestra.wiring.interface import my_name, open_quick_interface
     from orchestra.wiring.settings import load_settings
 
     try:
         settings = load_settings(ctx.args.configuration)
         with closing(open_quick_interface(settings, patience=_PATIENCE)) as ask:
             found = ask(ListNames(ctx.args.names))
+            mine = f"user.{my_name(settings, ask)}."
     except Exception:  # noqa: BLE001 - a completing shell cannot show an error
         return []
-    mine = f"user.{user_name(settings)}."
     short = [name.removeprefix(mine) for name in found if name.startswith(mine)]
     return [*short, *found]
 

@@ -184,7 +184,7 @@ def _test_arguments(parser: Parser) -> None:
 
 def _test(ctx: Context) -> None:
     from orchestra.domain.naming import is_real_address
-    from orchestra.wiring.identity import user_name
+    from orchestra.wiring.interface import my_name
     from orchestra.wiring.mail import mail_settings, send_test_mail
 
     mail = mail_settings(ctx.settings)
@@ -194,7 +194,7 @@ def _test(ctx: Context) -> None:
             f"no mail server can deliver to {address}, which was made of your login and the host name.",
             hint="maestro user set -e ADDRESS",
         )
-    send_test_mail(mail, address, user_name(ctx.settings), say=ctx.out.say)
+    send_test_mail(mail, address, my_name(ctx.settings), say=ctx.out.say)
 
 
 def _address(ctx: Context) -> str:

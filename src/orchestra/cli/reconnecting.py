@@ -1,4 +1,4 @@
-"""An interface for long commands: it waits while the database is away."""
+"""An interface for long commands: it waits while the database, or the server, is away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.errors import DatabaseUnavailable, ServerUnavailable
 from orchestra.interface.operation import Change, Connected, Request
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class ReconnectingInterface:
     ) -> None:
         self._connected: Connected | None = connected
         self._connect, self._note, self._sleep = connect, note, sleep
-        self._answered = self._away = False
+        self._answered = False
+        self._away: str | None = None
 
     def __call__(self, asked: Request[T], /) -> T:
         """Return the answer to a question, however long that takes.
@@ -71,13 +72,13 @@ class ReconnectingInterface:
 
         if not self._away:
             self._note(f"{command_words.message_of(error)} Waiting for it.")
-        self._away = True
+        self._away = "server" if isinstance(error, ServerUnavailable) else "database"
         self._sleep(PAUSE)
 
     def _note_presence(self) -> None:
         if self._away:
-            self._note("The database is back.")
-        self._answered, self._away = True, False
+            self._note(f"The {self._away} is back.")
+        self._answered, self._away = True, None
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def reconnecting(
     """Open a reconnecting interface; `note` prints what happens to the connection, by default on stderr.
 
     Raises:
-        DatabaseUnavailable, SchemaMismatch: the database cannot be used at the start.
+        DatabaseUnavailable, SchemaMismatch: the database, or the server, cannot be used at the start.
     """
     from orchestra.wiring.interface import open_interface, reopen_interface
 

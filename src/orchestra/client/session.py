@@ -35,6 +35,7 @@ class Session:
         self._settings = settings
         self._key = key or uuid4().hex
         self._closed = False
+        self._user_name: str | None = None
         self._begin()
         _sessions[self._key] = self
 
@@ -90,10 +91,20 @@ class Session:
 
     @property
     def user_name(self) -> str:
-        """The current user's name in Orchestra."""
-        from orchestra.wiring.interface import my_name
+        """The current user's name in Orchestra.
 
-        return my_name(self.settings)
+        Raises:
+            OrchestraError: only a server knows it, and cannot be asked.
+        """
+        if self._user_name is None:
+            from orchestra.wiring.interface import my_name
+
+            if self.settings.server is None:
+                self._user_name = my_name(self.settings)
+            else:
+                with self.interface() as ask:
+                    self._user_name = my_name(self.settings, ask)
+        return self._user_name
 
     @property
     def names(self) -> ShortNames:

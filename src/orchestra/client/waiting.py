@@ -61,9 +61,7 @@ def _same(task: Task, before: Task | None) -> bool:
 
 
 def _timed_out(task: Task | None, timeout: float | None) -> TimedOut:
-    what = (
-        f"task {task.id} ({task.name}) is {task.state}" if task else "the database is unavailable"
-    )
+    what = f"task {task.id} ({task.name}) is {task.state}" if task else "there is no connection"
     return TimedOut(f"{what}; it has not ended within {duration(timeout or 0)}.")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.interface.local import Local
-    from orchestra.interface.operation import Connected
+    from orchestra.interface.operation import Connected, Interface
     from orchestra.interface.remote import Remote
 
 
@@ -66,8 +66,8 @@ def open_quick_interface(settings: Settings, *, patience: float) -> Connected:
     return _interface_over(conn, settings, say_nothing)
 
 
-def my_name(settings: Settings) -> str:
-    """Return the current user's name in Orchestra, which a server knows by itself.
+def my_name(settings: Settings, ask: Interface | None = None) -> str:
+    """Return the current user's name in Orchestra, which a server knows by itself; `ask` asks it, if it is open.
 
     Raises:
         OrchestraError: the server cannot be reached, or does not know who this is.
@@ -78,6 +78,8 @@ def my_name(settings: Settings) -> str:
         return user_name(settings)
     from orchestra.interface.me import Me
 
+    if ask is not None:
+        return ask(Me()).name
     with closing(_remote(settings)) as ask:
         return ask(Me()).name
 
