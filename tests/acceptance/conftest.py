@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,9 @@ import pytest
 from orchestra.store.postgres import embedded
 from orchestra.store.postgres.program_search import find
 from support.cluster import Cluster
+from support.commands import Forkserver
 from support.maestro import Maestro
+from support.remote_maestro import RemoteMaestro
 
 
 @pytest.fixture
@@ -28,12 +31,37 @@ def newcomer(tmp_path: Path) -> Iterator[Maestro]:
     user.end()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that is marked so over PostgreSQL, and over HTTP."""
+    if (
+        "maestro" in metafunc.fixturenames
+        and metafunc.definition.get_closest_marker("both_ways")
+        and not metafunc.definition.get_closest_marker("postgresql_only")
+    ):
+        metafunc.parametrize("maestro", ("postgresql", "http"), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Forkserver]:
+    """What runs commands over HTTP."""
+    with closing(Forkserver()) as found:
+        yield found
+
+
 @pytest.fixture
-def maestro(newcomer: Maestro, tcp_database_url: str) -> Maestro:
-    """User ana, whose configuration names a PostgreSQL server over TCP, with the schema made."""
+def maestro(
+    request: pytest.FixtureRequest, newcomer: Maestro, tcp_database_url: str
+) -> Iterator[Maestro]:
+    """User ana, whose configuration names a PostgreSQL server over TCP, or over it a server of Orchestra."""
     del newcomer.env["MAESTRO_DATA_DIR"]
-    newcomer.configure(postgres=tcp_database_url, email="ana@example.org", username="ana")
-    return newcomer
+    user = newcomer
+    if getattr(request, "param", "postgresql") == "http":
+        runner = request.getfixturevalue("commands")
+        user = RemoteMaestro(newcomer.home, newcomer.folder, newcomer.env, commands=runner)
+    user.configure(postgres=tcp_database_url, email="ana@example.org", username="ana")
+    yield user
+    if user is not newcomer:
+        user.end()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 
 from support.maestro import Maestro
 
+pytestmark = pytest.mark.both_ways
+
 HOSTILE = ["plain.json", "a b.json", "it's.json", '"q".json', "$(touch x).json", "é; rm.json"]
 
 DATASET = {

@@ -13,6 +13,8 @@ import yaml
 from support.maestro import Maestro
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.both_ways
+
 GRID = """\
 base: {epochs: 3}
 grid:

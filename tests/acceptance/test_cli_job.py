@@ -17,6 +17,8 @@ from support.maestro import Maestro
 from support.waiting import wait_until
 from support.world import World
 
+pytestmark = pytest.mark.both_ways
+
 COMMAND = 'test -e %DATA && cat %IN && echo "to $ORCHESTRA_OUT" && printf x > %OUT/result && test "$(cat %IN)" != 1'
 
 

@@ -10,6 +10,8 @@ from orchestra.domain.states import JobState, TaskState
 from support.cluster import Cluster
 from support.maestro import Maestro
 
+pytestmark = pytest.mark.both_ways
+
 
 @pytest.fixture
 def cluster(cluster: Cluster) -> Cluster:

@@ -10,6 +10,8 @@ import pytest
 
 from support.maestro import Maestro
 
+pytestmark = pytest.mark.both_ways
+
 
 @pytest.fixture
 def ana(maestro: Maestro) -> Maestro:

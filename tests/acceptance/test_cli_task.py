@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
@@ -12,12 +11,13 @@ from typing import Any
 import pytest
 
 from orchestra.domain.states import Cause
-from orchestra.store.driver.database import connect
 from support import mounts
 from support.maestro import PROGRAM, Maestro
 from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
+
+pytestmark = pytest.mark.both_ways
 
 both_servers = pytest.mark.servers("embedded", "debian15")
 """For tests with the most statements. What commands print does not depend on the server."""
@@ -605,7 +605,7 @@ def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
         assert ana.line(typed, status=2).err.startswith(error), typed
 
 
-def test_watching_shows_changes_until_the_task_is_over(ana: Maestro) -> None:
+def test_watching_shows_changes_until_the_task_is_over(ana: Maestro, world: World) -> None:
     made(ana)
     watching = ana.start("task", "show", "0", "--watch")
     assert watching.stdout is not None
@@ -613,14 +613,13 @@ def test_watching_shows_changes_until_the_task_is_over(ana: Maestro) -> None:
     assert "REGISTERED" in first
     ana.line("task kill 0")
     ana.line("task delete 0", status=2)
-    out, err = watching.communicate(timeout=20) if _ended(ana) else ("", "")
+    out, err = watching.communicate(timeout=20) if _ended(ana, world) else ("", "")
     assert "KILLED" in out
     assert err == ""
 
 
-def _ended(ana: Maestro) -> bool:
-    with connect(json.loads((ana.home / ".orchestra.json").read_text())["postgres"]) as conn:
-        World(conn).conduct(3)
+def _ended(ana: Maestro, world: World) -> bool:
+    world.conduct(3)
     return bool(wait_until(lambda: ana.line("task show 0 -o json").json["state"] == "KILLED"))
 
 

@@ -13,6 +13,8 @@ import pytest
 from support.maestro import Maestro
 from support.world import World
 
+pytestmark = pytest.mark.both_ways
+
 CREATE = [
     "task",
     "create",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from support.maestro import Maestro
 from support.people import caller
 from support.world import World
+
+pytestmark = pytest.mark.both_ways
 
 
 def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_url: str) -> None:
@@ -22,6 +25,7 @@ def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_u
     assert "current" in newcomer("user", "init").out
 
 
+@pytest.mark.postgresql_only  # a server has made its user before the first command
 def test_user_create_list_delete(maestro: Maestro) -> None:
     made = maestro("user", "create", "-n", "ana", "-e", "ana@example.org")
     assert made.out == "user ana (ana@example.org), an admin\n"
@@ -43,6 +47,7 @@ def test_user_create_list_delete(maestro: Maestro) -> None:
     assert maestro("user", "list", "-o", "json").json == []
 
 
+@pytest.mark.postgresql_only
 def test_who_makes_others_is_a_user_and_the_first_an_admin(maestro: Maestro) -> None:
     said = maestro("user", "create", "-n", "bob", "-e", "bob@example.org")
     assert (said.out, said.err) == (

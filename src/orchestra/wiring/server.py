@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import psycopg
+    import uvicorn
     from psycopg_pool import ConnectionPool
 
     from orchestra.api.endpoints import Endpoint
@@ -176,18 +177,29 @@ def serve(
     settings: Settings, sockets: list[socket.socket], cluster: str, record: Record, **options: Any
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, and tell the commands of this account so. `options` are those of `make_server`."""
-    import uvicorn
-
-    from orchestra.api.app import make_app
-    from orchestra.api.peers import PeerProtocol
     from orchestra.api.records import announced
-    from orchestra.web import errors
     from orchestra.wiring.folders import servers_folder
 
     for each in sockets:
         each.listen(BACKLOG)
     database = Database(settings)
-    server = make_server(settings, database, **options)
+    process = make_process(make_server(settings, database, **options))
+    database.open()
+    try:
+        with announced(servers_folder(settings, cluster), record):
+            process.run(sockets=sockets)
+    finally:
+        database.close()
+
+
+def make_process(server: Server) -> uvicorn.Server:
+    """Return what serves at sockets, with `run`."""
+    import uvicorn
+
+    from orchestra.api.app import make_app
+    from orchestra.api.peers import PeerProtocol
+    from orchestra.web import errors
+
     config = uvicorn.Config(
         make_app(server, endpoints(), partial(errors.answer, server)),
         http=PeerProtocol,
@@ -208,9 +220,4 @@ def serve(
             server.hub.close()
             super().handle_exit(sig, frame)
 
-    database.open()
-    try:
-        with announced(servers_folder(settings, cluster), record):
-            Process(config).run(sockets=sockets)
-    finally:
-        database.close()
+    return Process(config)
