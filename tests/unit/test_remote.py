@@ -25,6 +25,7 @@ from orchestra.interface.names import FreeName
 from orchestra.interface.operation import Request
 from orchestra.interface.remote import Remote
 from orchestra.interface.remote.link import Link, parse_address
+from orchestra.interface.sessions import MakeSignInCode
 from orchestra.interface.task_changes import FinishKill, HoldTask
 
 FREE = FreeName("user.ana.fit")
@@ -198,6 +199,14 @@ def test_a_question_is_asked_again_and_a_change_under_its_key() -> None:
         found = [_header(each, b"Idempotency-Key") for each in server.requests]
         assert len(found) == 3
         assert len({each for each in found if each}) == keys
+
+
+def test_a_change_whose_answer_has_a_secret_is_not_repeated() -> None:
+    with answering() as server, closing(remote(f"http://127.0.0.1:{server.port}")) as ask:
+        with pytest.raises(ServerUnavailable, match="was lost") as caught:
+            ask(MakeSignInCode())
+        assert "may have been made" in str(caught.value.hint)
+    assert len(server.requests) == 1
 
 
 def _header(request: bytes, name: bytes) -> bytes | None:

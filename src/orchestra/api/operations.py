@@ -11,7 +11,6 @@ from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
 from orchestra.domain.errors import BadInput
 from orchestra.interface import codec
-from orchestra.interface.operation import Change
 from orchestra.interface.table import OPERATIONS, Operation
 
 API = "/api/v1"
@@ -37,8 +36,7 @@ def carry_out(operation: Operation, call: Call) -> Response:
         operation, call.params, call.request.query_params.multi_items(), call.body or None
     )
     key = call.request.headers.get("Idempotency-Key")
-    once = isinstance(asked, Change) and not asked.repeatable and not operation.secret
-    if key is not None and once:
+    if key is not None and operation.takes_key:
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise BadInput(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable characters.")
         answer = call.server.once(call.identity, key, asked)

@@ -84,6 +84,12 @@ class Operation:
         return issubclass(self.request, Change)
 
     @property
+    def takes_key(self) -> bool:
+        """Whether it is made once under an idempotency key, however often it arrives."""
+        once = issubclass(self.request, Change) and not self.request.repeatable
+        return once and not self.secret
+
+    @property
     def answer(self) -> Any:
         """The type of the answer, as the request declares it: `Question[Node]` is answered by a Node."""
         (answer,) = get_args(self.request.__orig_bases__[0])  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from orchestra.domain.errors import BadInput, NotSignedIn, OrchestraError, ServerUnavailable
 from orchestra.interface import codec, problems
-from orchestra.interface.operation import Change, Request
+from orchestra.interface.operation import Request
 from orchestra.interface.remote.link import API, Link, Reply
 from orchestra.interface.table import OPERATIONS, Operation
 
@@ -41,28 +41,25 @@ class Remote:
         """
         operation = _operations()[type(asked)]
         sent = codec.write(operation, asked)
-        reply = self._send(sent, asked)
+        reply = self._send(operation, sent)
         if reply.status >= 400:
             raise self._error(reply)
         answer: T = self._read(operation.answer, reply)
         return answer
 
-    def _send(self, sent: codec.Written, asked: Request[Any]) -> Reply:
-        change = isinstance(asked, Change)
-        headers = {}
-        if isinstance(asked, Change) and not asked.repeatable:
-            headers["Idempotency-Key"] = secrets.token_hex(16)
+    def _send(self, operation: Operation, sent: codec.Written) -> Reply:
+        within = CHANGE_WITHIN if operation.changes else QUESTION_WITHIN
+        headers = {"Idempotency-Key": secrets.token_hex(16)} if operation.takes_key else {}
         lost, deadline = None, 0.0
         while True:
             try:
                 return self._link.exchange(sent.method, API + sent.target, sent.body, headers)
             except ServerUnavailable as error:
-                if lost is None and error.params.get("lost"):
-                    lost = error
-                    deadline = monotonic() + (CHANGE_WITHIN if change else QUESTION_WITHIN)
+                if lost is None and error.params.get("lost") and not operation.secret:
+                    lost, deadline = error, monotonic() + within
                     continue  # at once: the connection may have been an idle one that was closed
                 if lost is None or monotonic() > deadline:
-                    unsure = change and (lost or error.params.get("unsure"))
+                    unsure = operation.changes and (lost or error.params.get("unsure"))
                     raise _unsure(lost or error) if unsure else error from None
             self._pause(PAUSE)
 
