@@ -88,8 +88,8 @@ def test_running_jobs_are_found_beside_the_done_ones(world: World, ana: Caller) 
 def test_a_report_reads_a_sample_of_a_large_task_and_its_best_jobs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "RESULTS", 5)
-    monkeypatch.setattr(reports, "BEST", 2)
+    monkeypatch.setattr(results, "SAMPLE", 5)
+    monkeypatch.setattr(results, "BEST", 2)
     task = world.task(jobs=40)
     run(world, world.pilot(), [f'{{"accuracy": {n / 40}}}' for n in range(40)], task)
     facts = world.interface()(ReportTask(str(task)))
@@ -101,7 +101,7 @@ def test_a_report_reads_a_sample_of_a_large_task_and_its_best_jobs(
     assert [(place.node, place.version, place.attempts) for place in facts.places] == [
         ("gauss", "0", 40)
     ]
-    monkeypatch.setattr(reports, "_SIZE", 10)
+    monkeypatch.setattr(results, "_SIZE", 10)
     assert reports.facts(world.conn, str(task)).results.jobs == ()
 
 

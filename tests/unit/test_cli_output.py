@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orchestra.cli.output import Output, clean, folded, local, to_json
+from orchestra.cli.output import Output, clean, folded, local
 from orchestra.cli.table import Column
 from orchestra.domain.errors import BadInput
+from orchestra.domain.plain_json import to_json
 
 
 def test_sentences_are_folded_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

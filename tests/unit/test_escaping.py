@@ -9,14 +9,16 @@ import sys
 
 import pytest
 
-from orchestra.cli import result_files, table
-from orchestra.cli.output import Output, print_error, to_json
+from orchestra.cli import table
+from orchestra.cli.output import Output, print_error
 from orchestra.cli.table import Column
 from orchestra.cli.terminal import ESC, Guarded, LogPrinter, guard, guarded, one_line
 from orchestra.domain.errors import BadInput
 from orchestra.domain.escaping import escaped
+from orchestra.domain.plain_json import to_json
 from orchestra.domain.results import Row, table_of
 from orchestra.domain.usage import Usage
+from orchestra.reports import sheet_files
 
 HOSTILE = "a\x1b]0;title\x07\x1b[31m\x9b31m\x7f\t\r\b\u202eb\udc80\x85\u2028c\x00\x0b"
 """C0, C1, DEL, a turn of direction, half a character, line ends that are none."""
@@ -83,7 +85,7 @@ def test_json_spells_out_by_itself_and_says_the_same() -> None:
 def test_a_csv_is_a_table_of_safe_cells() -> None:
     table = table_of([Row(0, HOSTILE, 1, "gauss", 1.0, Usage(1.0, 1), metrics={HOSTILE: HOSTILE})])
     file = io.BytesIO()
-    result_files._csv(table.sheet, file)
+    sheet_files.csv_of(table.sheet, file)
     text = file.getvalue().decode()
     assert is_plain(text.replace("\t", ""))
     assert len(list(csv.reader(io.StringIO(text)))) == 2

@@ -31,7 +31,7 @@ from orchestra.files.beside import write_marked
 from orchestra.interface.answers.task_reports import Report, TaskReport
 from orchestra.reports import charts, page
 from orchestra.reports.markup import Markup, element
-from orchestra.reports.style import DARK, LIGHT, contrast, heat_colour, ink_on, luminance
+from orchestra.reports.style import DARK, INKS, LIGHT, contrast, heat_colour, ink_on, luminance
 
 NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> \"'&\n\x1b[31m\u202e</pre></svg></title>"
@@ -286,7 +286,7 @@ def test_contrasts(colours: dict[str, str]) -> None:
 def test_the_heat_map_gets_lighter_and_its_numbers_are_readable() -> None:
     colours = [heat_colour(place / 50) for place in range(51)]
     assert [luminance(each) for each in colours] == sorted(map(luminance, colours))
-    assert all(contrast(ink_on(each), each) >= 4.5 for each in colours)
+    assert all(contrast(INKS[ink_on(each)], each) >= 4.5 for each in colours)
 
 
 values = st.one_of(

@@ -245,3 +245,27 @@ def test_hostile_conditions_are_refused_at_once(piece: str) -> None:
         with pytest.raises(BadInput):
             jobs(text)
     assert time.process_time() - began < 0.5
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.booleans()
+        | st.integers(-9, 9)
+        | st.floats()
+        | st.text()
+        | st.lists(st.text()),
+        min_size=1,
+    )
+)
+def test_a_condition_for_given_values_is_met_by_them(values: list[Any]) -> None:
+    row = Row(0, "a.json", values={f"a {place}": value for place, value in enumerate(values)})
+    condition = where.equal_to(row.values.items())
+    assert condition
+    assert where.matching(table_of([row]), where.parse(condition)).rows == (row,)
+
+
+def test_what_no_condition_can_say() -> None:
+    assert where.equal_to([("a`b", 1)]) is None
+    assert where.equal_to([("a", 10**200)]) is None
+    assert where.equal_to([("a", "x" * 5000)]) is None

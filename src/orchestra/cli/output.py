@@ -18,6 +18,7 @@ from orchestra.cli.terminal import ESC, one_line
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, OrchestraError
 from orchestra.domain.escaping import escaped
+from orchestra.domain.plain_json import to_json
 
 if TYPE_CHECKING:
     from orchestra.cli.progress import Progress
@@ -163,25 +164,6 @@ clean = escaped
 """Text that is cut or aligned is escaped first; everything else is when it is printed."""
 
 
-def to_json(value: object) -> str:
-    """Return JSON: times in UTC (ISO 8601), text unescaped."""
-    import json
-
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    if text.replace("\n", "").isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
-def finite(value: Any) -> Any:
-    """Return a value for JSON, which has neither NaN nor infinity: they become null."""
-    if isinstance(value, list):
-        return [finite(each) for each in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
-
-
 def _print_list(records: Iterable[Record]) -> None:
     """Print a JSON list record by record: there may be a million."""
     before = "["
@@ -189,14 +171,6 @@ def _print_list(records: Iterable[Record]) -> None:
         print(f"{before}\n{textwrap.indent(to_json(record), '  ')}", end="")
         before = ","
     print("[]" if before == "[" else "\n]")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    return str(value)
 
 
 def print_error(error: OrchestraError) -> None:

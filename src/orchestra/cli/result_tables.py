@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestra.cli.output import finite
 from orchestra.cli.table import Column as Shown
 from orchestra.cli.table import Fit, width_of
-from orchestra.domain import flat_values, human
+from orchestra.domain import human
+from orchestra.domain.plain_json import finite
+from orchestra.domain.result_text import cell
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -91,13 +92,6 @@ def _addresses(column: SheetColumn[R], task: int) -> Shown[R]:
 
     title = "JOB" if column.name == "job" else column.name
     return Shown(title, text, fit=Fit.WHOLE)
-
-
-def cell(value: Any) -> str:
-    """Format a value for a table."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return human.one_line(flat_values.as_text(value), 24 if isinstance(value, list) else 60)
 
 
 def _fitting(

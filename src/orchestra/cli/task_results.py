@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
 from orchestra.cli.result_reading import direction_argument, read, stated_goal
-from orchestra.cli.result_tables import cell, print_sheet, shown, write_sheet
+from orchestra.cli.result_tables import print_sheet, shown, write_sheet
 from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task
-from orchestra.domain import human, result_groups, result_query, results, where
+from orchestra.domain import human, result_groups, result_query, result_text, results, where
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import DIRECTIONS, direction
 from orchestra.domain.result_query import ResultQuery
-from orchestra.domain.results import Column, ColumnSource, Table
+from orchestra.domain.result_text import cell
+from orchestra.domain.results import Column, Table
 from orchestra.domain.task_text import commit_in_words
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from orchestra.domain.goals import StatedGoal
     from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
-    from orchestra.domain.result_groups import Groups
 
 _CONSTANTS = 6
 
@@ -141,7 +140,7 @@ def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQ
     stated = stated_goal(task)
     chosen, by = result_query.rows(table, query, stated)
     if not write_sheet(ctx, form, chosen.sheet):
-        columns = list(chosen.columns) if query.columns else _varying(table, chosen)
+        columns = list(chosen.columns) if query.columns else result_text.varying(table, chosen)
         print_sheet(
             ctx,
             chosen.sheet,
@@ -169,20 +168,8 @@ def _show_groups(ctx: Context, form: str, task: Task, table: Table, query: Resul
         empty=_empty(task, query, live=ctx.args.live),
     )
     if ctx.out.for_people and sheet.rows:
-        for note in _group_notes(groups):
+        for note in result_text.about_groups(groups):
             ctx.out.note(note)
-
-
-def _group_notes(groups: Groups) -> Iterator[str]:
-    """Say what the columns mean, and what they leave out."""
-    if groups.goal:
-        which = "highest" if groups.goal.highest else "lowest"
-        yield f"best: the {which} {groups.goal.column.name} of a group; std: sample standard deviation (n - 1)"
-    elif groups.metrics:
-        yield "std: sample standard deviation (n - 1)"
-    if groups.left_out:
-        names = human.listed([column.name for column in groups.left_out], most=_CONSTANTS)
-        yield f"No mean, because these are not numbers: {names}"
 
 
 def _empty(task: Task, query: ResultQuery, *, live: bool) -> str:
@@ -193,36 +180,9 @@ def _empty(task: Task, query: ResultQuery, *, live: bool) -> str:
     return f"No job of task {task.id} ({task.name}) is done yet, so there are no results."
 
 
-def _varying(table: Table, chosen: Table) -> list[Column]:
-    """Return the columns to show: without values that are the same in all rows, run data and an empty note."""
-    columns = [
-        column
-        for column in table.from_sources(
-            ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS
-        )
-        if results.varies(table, column)
-    ]
-    named = [] if table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) else [results.CONFIG]
-    revised = [column for column in table.columns if column == results.REVISION]
-    live = [column for column in results.LIVE if column in table.columns]
-    last = [results.NOTE] if any(row.note for row in chosen.rows) else []
-    return [results.JOB, *live, *named, *columns, *revised, *last]
-
-
 def _note_constants(ctx: Context, table: Table) -> None:
-    if constants := _constants(table):
+    if constants := result_text.constants(table):
         ctx.out.note(f"The same in all rows: {human.listed(constants, most=_CONSTANTS)}")
-
-
-def _constants(table: Table) -> list[str]:
-    return [
-        f"{column.name} {cell(next(v for v in map(column.of, table.rows) if v is not None))}"
-        for column in table.from_sources(
-            ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS
-        )
-        if not results.varies(table, column)
-        and any(column.of(row) is not None for row in table.rows)
-    ]
 
 
 def _note_order(ctx: Context, by: Column | None, stated: StatedGoal | None) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -129,6 +129,27 @@ def parse(text: str) -> Condition:
     if len(text) > LONGEST:
         raise BadInput(words(Field.WHERE, f" is longer than {LONGEST:,} characters."))
     return _Parser(list(_tokens(text))).parse()
+
+
+def equal_to(values: Iterable[tuple[str, Any]]) -> str | None:
+    """Return the condition that columns have these values; None if it cannot be written."""
+    parts = []
+    for name, value in values:
+        written = _written(value)
+        if written is None or "`" in name or not name:
+            return None
+        parts.append(f"`{name}` == {written}")
+    condition = " and ".join(parts)
+    return condition if len(condition) <= LONGEST else None
+
+
+def _written(value: Any) -> str | None:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return str(value) if len(str(value)) <= _LONGEST_NUMBER else None
+    text = as_text(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,11 +153,10 @@ def _number(cell: Cell, x: float, y: float, width: float, height: float, ink: st
     return element(
         "text",
         short(cell.mean),
-        class_="cell",
+        class_=f"cell {ink}",
         x=x,
         y=y + 3.5,
         text_anchor="middle",
-        style=f"fill:{ink}",
     )
 
 

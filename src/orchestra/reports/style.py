@@ -23,6 +23,9 @@ _HEAT = (
 """The colour map cividis (Nuñez, Anderton and Renslow, PLOS ONE 13, 2018): even in lightness, also on a grey print."""
 
 
+INKS = {"black": "#000000", "white": "#ffffff"}
+
+
 def heat_colour(place: float) -> str:
     """The colour of a value on a scale from 0 (dark) to 1 (light), as #rrggbb."""
     at = min(max(place, 0.0), 1.0) * (len(_HEAT) - 1)
@@ -48,19 +51,72 @@ def contrast(one: str, other: str) -> float:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better on a colour."""
-    return max("#000000", "#ffffff", key=lambda ink: contrast(ink, colour))
+    """ "black" or "white", whichever is read better on a colour."""
+    return max(INKS, key=lambda ink: contrast(INKS[ink], colour))
 
 
 def _variables(colours: dict[str, str]) -> str:
     return ";".join(f"--{name}:{colour}" for name, colour in colours.items())
 
 
-_SERIES = "".join(
-    f".s{number} .line,.s{number} .bar{{stroke:var(--s{number})}}.s{number} .mark{{fill:var(--s{number})}}"
-    f".s{number} .line{{stroke-dasharray:{dashes}}}"
+_SERIES = tuple(
+    rule
     for number, dashes in enumerate(("none", "6 3", "7 3 2 3", "2 3", "10 3", "4 2 1 2 1 2"), 1)
+    for rule in (
+        (f".s{number} .line,.s{number} .bar", f"stroke:var(--s{number})"),
+        (f".s{number} .mark", f"fill:var(--s{number})"),
+        (f".s{number} .line", f"stroke-dasharray:{dashes}"),
+    )
 )
+_CHARTS = (
+    ("figcaption", "color:var(--soft);font-size:.88rem"),
+    ("figcaption b", "color:var(--ink)"),
+    (
+        ".charts",
+        "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.2rem",
+    ),
+    ("figure", "margin:0;min-width:0;max-width:34rem"),
+    ("svg", "display:block;width:100%;height:auto"),
+    ("svg text", 'font-family:system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)'),
+    ("svg .tick", "font-size:11px;fill:var(--soft)"),
+    (".label", "font-size:12px"),
+    (".cell", "font-size:10.5px"),
+    *((f"svg .{name}", f"fill:{colour}") for name, colour in INKS.items()),
+    (".axis", "stroke:var(--soft)"),
+    (".grid", "stroke:var(--line);stroke-width:.7"),
+    (".line,.median", "fill:none;stroke-width:1.7"),
+    (".median", "stroke:var(--s2);stroke-width:2.2"),
+    (".dots", "stroke:var(--s1);stroke-width:4.6;stroke-linecap:round;opacity:.75"),
+    (".many", "opacity:.3;stroke-width:4"),
+    (".ring", "fill:none;stroke:var(--ink);stroke-width:1.5"),
+    (".bar", "fill:none;stroke-width:1.1"),
+    (".column", "fill:var(--s1)"),
+    (".frame", "fill:none;stroke:#000;stroke-width:1.6"),
+    (".outer", "stroke:#fff;stroke-width:4"),
+    *_SERIES,
+)
+
+
+def charts_css(within: str = "") -> str:
+    """Return the style of charts; with `within`, only of those in elements that this selector matches."""
+    return "".join(
+        ",".join(f"{within} {each}".strip() for each in selectors.split(","))
+        + f"{{{declarations}}}"
+        for selectors, declarations in _CHARTS
+    )
+
+
+def charts_of_pages() -> str:
+    """Return the style of charts on pages that have a style of their own: those in an element of the class "plots"."""
+    light, dark = (
+        _variables({name: colour for name, colour in colours.items() if name in _OF_SERIES})
+        for colours in (LIGHT, DARK)
+    )
+    own = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return own + charts_css(".plots")
+
+
+_OF_SERIES = tuple(f"s{number}" for number in range(1, 7))
 
 CSS = f"""
 :root{{color-scheme:light dark;{_variables(LIGHT)}}}
@@ -75,8 +131,7 @@ p{{margin:.4rem 0;overflow-wrap:anywhere}}
 code,pre,.path{{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:.85rem}}
 pre{{background:var(--shade);border-left:3px solid var(--line);padding:.5rem .7rem;margin:.4rem 0;white-space:pre-wrap;
 overflow-wrap:anywhere}}
-.soft,figcaption,footer{{color:var(--soft);font-size:.88rem}}
-figcaption b{{color:var(--ink)}}
+.soft,footer{{color:var(--soft);font-size:.88rem}}
 .note{{background:var(--note);padding:.5rem .8rem;border-radius:.3rem}}
 .state{{font-weight:700}}.good{{color:var(--good)}}.bad{{color:var(--bad)}}
 dl{{display:grid;grid-template-columns:minmax(6.5rem,max-content) 1fr;gap:.15rem 1rem;margin:.6rem 0}}
@@ -89,19 +144,8 @@ thead th{{border-bottom:1px solid var(--line);color:var(--soft);font-weight:600}
 tbody tr:nth-child(even){{background:var(--shade)}}
 th.number,td.number{{text-align:right}}
 caption{{text-align:left;color:var(--soft);padding-bottom:.3rem}}
-.charts{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.2rem}}
-figure{{margin:0;min-width:0;max-width:34rem}}
-svg{{display:block;width:100%;height:auto}}
-svg text{{font-family:system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink)}}
-.tick{{font-size:11px;fill:var(--soft)}}.label{{font-size:12px}}.cell{{font-size:10.5px}}
-.axis{{stroke:var(--soft)}}.grid{{stroke:var(--line);stroke-width:.7}}
-.line,.median{{fill:none;stroke-width:1.7}}.median{{stroke:var(--s2);stroke-width:2.2}}
-.dots{{stroke:var(--s1);stroke-width:4.6;stroke-linecap:round;opacity:.75}}.many{{opacity:.3;stroke-width:4}}
-.ring{{fill:none;stroke:var(--ink);stroke-width:1.5}}
-.bar{{fill:none;stroke-width:1.1}}.column{{fill:var(--s1)}}
-.frame{{fill:none;stroke:#000;stroke-width:1.6}}.outer{{stroke:#fff;stroke-width:4}}
+{charts_css()}
 .jobs-done{{fill:var(--good)}}.jobs-bad{{fill:var(--bad);opacity:.6}}.jobs-live{{fill:var(--s1)}}.jobs-left{{fill:var(--line)}}
-{_SERIES}
 @media print{{body{{max-width:none;padding:0;font-size:10.5pt}}h2,h3{{break-after:avoid}}
 figure,tr,pre{{break-inside:avoid}}.charts{{grid-template-columns:1fr 1fr}}.wide{{overflow:visible}}
 th,td{{white-space:normal;overflow-wrap:anywhere}}tbody tr:nth-child(even){{background:none}}}}

@@ -16,9 +16,12 @@ from starlette.responses import Response
 from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
 from orchestra.domain.errors import NotFound
+from orchestra.reports.style import charts_of_pages
 
 FOREVER = "public, max-age=31536000, immutable"
 FOLDER = Path(__file__).parent / "static"
+CHARTS = "charts.css"
+"""The style of charts, which reports have, too."""
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -39,16 +42,16 @@ class StaticFile:
 @functools.cache
 def files() -> dict[str, StaticFile]:
     """Return all files by their path below `static`. Only these are ever served, so no path leads elsewhere."""
-    return {
-        str(path.relative_to(FOLDER)): _read(path)
+    found = {
+        str(path.relative_to(FOLDER)): _file(path.name, path.read_bytes())
         for path in sorted(FOLDER.rglob("*"))
         if path.suffix in TYPES
     }
+    return {**found, CHARTS: _file(CHARTS, charts_of_pages().encode())}
 
 
-def _read(path: Path) -> StaticFile:
-    content = path.read_bytes()
-    return StaticFile(TYPES[path.suffix], content, gzip.compress(content, mtime=0))
+def _file(name: str, content: bytes) -> StaticFile:
+    return StaticFile(TYPES[Path(name).suffix], content, gzip.compress(content, mtime=0))
 
 
 @functools.cache

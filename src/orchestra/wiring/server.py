@@ -162,13 +162,14 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import logs, openapi, operations, streams
+    from orchestra.api import logs, openapi, operations, results, streams
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints(but=streams.REPLACED)
     yield from streams.ENDPOINTS
     yield from openapi.ENDPOINTS
     yield from logs.ENDPOINTS
+    yield from results.ENDPOINTS
     yield from static_files.ENDPOINTS
     yield from pages.endpoints()
 

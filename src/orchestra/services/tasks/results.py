@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import psycopg
 
 from orchestra.domain.models.results import Sources
-from orchestra.services.tasks import selection
+from orchestra.domain.models.tasks import Task
+from orchestra.services.tasks import best, selection
 from orchestra.store.jobs import jobs as job_store
 from orchestra.store.tasks import sources
+
+SAMPLE = 5_000
+"""Results of a larger task are a random sample of its jobs, the same one each time, and its best ones."""
+BEST = 10
+_SIZE = 16_000_000
+"""Bytes of metrics and configs that a sample reads."""
 
 
 def look_up(conn: psycopg.Connection, word: str, *, live: bool = False) -> Sources:
@@ -30,3 +38,14 @@ def look_up(conn: psycopg.Connection, word: str, *, live: bool = False) -> Sourc
     latest = {job.index: job for job in running if job.attempt > done.get(job.index, 0)}
     others = tuple(job for job in jobs if job.index not in latest)
     return replace(found, jobs=others, running=tuple(latest.values()))
+
+
+def sampled(conn: psycopg.Connection, task: Task) -> Sources:
+    """Return the results of a task; of a large one a sample and the best ones, so that the cost has a limit."""
+    indexes = random.Random(task.id).sample(range(task.jobs), min(SAMPLE, task.jobs))  # noqa: S311 - not a secret
+    if task.jobs > SAMPLE and (foremost := best.best_jobs(conn, task, BEST)):
+        indexes = list(dict.fromkeys([*foremost[1], *indexes]))
+    config = sources.config(conn, task.id)
+    jobs = job_store.some_results(conn, task.id, indexes, _SIZE)
+    former = sources.former_roots(conn, task.id) if task.revision > 1 else {}
+    return Sources(task, config.root, config.is_folder, tuple(jobs), former)
