@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from orchestra.api import app, streams
 from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
+from orchestra.api.headers import SECURITY_HEADERS
 from orchestra.api.hub import Hub
 from orchestra.api.server import Server
 from orchestra.domain.hints import Changed, Topics
@@ -107,7 +108,7 @@ class Site:
         html = template.render(
             root="", now=datetime.now(UTC), identity=call.who, note=None, **self.values
         )
-        return HTMLResponse(html, headers=rendering.HEADERS)
+        return HTMLResponse(html, headers=SECURITY_HEADERS)
 
     @property
     def url(self) -> str:

@@ -14,13 +14,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestra.api import problems
 from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint, Match, Routes
+from orchestra.api.headers import SECURITY_HEADERS
 from orchestra.api.identity import identify
+from orchestra.api.origin import check_host
 from orchestra.api.server import Server
 from orchestra.domain.errors import BadInput, NotFound, NotSignedIn, OrchestraError
+from orchestra.domain.identities import Identity
 from orchestra.interface.remote.link import API_HEADER, API_VERSION
 
 LARGEST_BODY = 512 << 20
 """Bytes of the largest body: a manifest of about 3,000,000 files."""
+LARGEST_OF_NOBODY = 64 << 10
+"""The same for callers who are not signed in."""
 
 Problem = Callable[[HttpRequest, OrchestraError], Response]
 
@@ -52,20 +57,27 @@ class App:
             )
             response = self._problem(request, failed)
         response.headers.setdefault(API_HEADER, API_VERSION)
-        response.headers.setdefault("Cache-Control", "no-store")
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         await response(scope, receive, send)
 
     async def _answer(self, request: HttpRequest) -> Response:
+        check_host(request.headers.get("host"), self._server.hosts)
         match = self._find(request)
         if isinstance(match, Response):
             return match
-        who = await run_in_threadpool(identify, self._server, request)
+        try:
+            who = await run_in_threadpool(identify, self._server, request)
+        except NotSignedIn:
+            if not match.endpoint.open:
+                raise
+            who = None
         request.state.who = who  # for the page of an error
         if who is None and not match.endpoint.open:
             raise NotSignedIn(
                 "you are not signed in.", hint="Send a token: Authorization: Bearer orc_..."
             )
-        call = Call(self._server, request, who, match.params, await _body(request))
+        call = Call(self._server, request, who, match.params, await _body(request, who))
         if match.endpoint.live:
             live: Response = await match.endpoint.run(call)
             return live
@@ -88,11 +100,12 @@ class App:
         raise NotFound("there is nothing at this address.")
 
 
-async def _body(request: HttpRequest) -> bytes:
+async def _body(request: HttpRequest, who: Identity | None) -> bytes:
     parts, size = [], 0
+    most = LARGEST_OF_NOBODY if who is None else LARGEST_BODY
     async for part in request.stream():
         size += len(part)
-        if size > LARGEST_BODY:
+        if size > most:
             raise BadInput("the request is larger than the server takes.")
         parts.append(part)
     return b"".join(parts)

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestra.api.accounts import Accounts
 from orchestra.api.hub import Hub
+from orchestra.api.limits import Failures
 from orchestra.domain.identities import Identity
-from orchestra.domain.models.users import User
 from orchestra.interface.operation import Interface, Request
 
 if TYPE_CHECKING:
@@ -27,19 +28,23 @@ class Server:
     Args:
         settings: the configuration.
         interface: provides an interface for what one identity requests, over a connection of the pool.
-        user_of: the user of a Unix account, given its user id; created if there is none.
+        accounts: who callers are.
         hub: the open streams of pages.
         once: carries out a change under an idempotency key: the same key gets the same answer.
+        failures: failed attempts to sign in.
+        cluster: the id of the database.
         root_path: the prefix below which a proxy offers this server; "" without one.
-        hosts: the names under which it answers; empty, under every name.
+        hosts: the names under which it answers, besides those of the loopback and numeric addresses.
         state: what parts of the server keep with it, by name.
     """
 
     settings: Settings
     interface: Callable[[Identity], AbstractContextManager[Interface]]
     once: Once
-    user_of: Callable[[int], User]
+    accounts: Accounts
     hub: Hub
+    failures: Failures = field(default_factory=Failures)
+    cluster: str = ""
     root_path: str = ""
     hosts: frozenset[str] = frozenset()
     state: dict[str, Any] = field(default_factory=dict)

@@ -106,6 +106,12 @@ class Settings:
         "folders, as full paths, below which a `maestro server` reads jobs' logs itself; it asks pilots for other logs",
         shown="`volume`",
     )
+    server_names: tuple[str, ...] = _setting(
+        "list",
+        "further host names under which a `maestro server` answers, such as that of the proxy before it",
+        (),
+        shown="the host's name, localhost, numeric addresses",
+    )
     open_logs: bool = _setting(
         "flag",
         "whether users of a `maestro server` may read the logs of other users' jobs; its own value applies; on or off",

@@ -7,9 +7,10 @@ from starlette.responses import HTMLResponse, Response
 
 from orchestra.api import problems
 from orchestra.api.server import Server
-from orchestra.domain.errors import OrchestraError
+from orchestra.domain.errors import NotSignedIn, OrchestraError
 from orchestra.interface.problems import status_of
 from orchestra.web.rendering import render
+from orchestra.web.sign_in import sign_in_page
 
 HEADINGS = {
     401: "You are not signed in",
@@ -31,6 +32,8 @@ RETRIED = (503, 504)
 def answer(server: Server, request: Request, error: OrchestraError) -> Response:
     """Return an error as a page where a person reads it, and as problem details for programs."""
     if is_for_people(request):
+        if isinstance(error, NotSignedIn):
+            return sign_in_page(server, request, error)
         return error_page(request, server.root_path, error)
     return problems.answer(error)
 

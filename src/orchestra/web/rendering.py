@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from orchestra import __version__
 from orchestra.api.call import Call
+from orchestra.api.headers import SECURITY_HEADERS
 from orchestra.domain import human
 from orchestra.domain.identities import Identity
 from orchestra.domain.wording import Field, Sentence
@@ -24,26 +25,8 @@ from orchestra.web import page_words, static_files
 TEMPLATES = Path(__file__).parent / "templates"
 NOTE = "orchestra-note"
 NOTE_AT_MOST = 1000
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-"""What every page is sent with: nothing from elsewhere, no script or style in the page itself, no copy kept."""
+HEADERS = SECURITY_HEADERS
+"""What every page is sent with."""
 
 
 def page(call: Call, template: str, *, status: int = 200, **values: object) -> HTMLResponse:

@@ -54,6 +54,16 @@ def unix_account() -> UnixAccount:
     return UnixAccount(local_machine.account(), local_machine.host())
 
 
+def account_name(uid: int) -> str:
+    """Return the name of a Unix account, or its number if it has none, as `local_machine.account`."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Caller:
     """Return the current user with their rights; the user is created if necessary.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable, OrchestraError
-from orchestra.domain.naming import as_name
-from orchestra.wiring import say_nothing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from orchestra.api.server import Server
     from orchestra.config import Settings
     from orchestra.domain.identities import Identity
-    from orchestra.domain.models.users import User
     from orchestra.interface.operation import Interface, Request
 
 CONNECTIONS = 10
@@ -120,16 +116,14 @@ def log_roots(settings: Settings) -> list[Path]:
 def make_server(settings: Settings, database: Database, **options: Any) -> Server:
     """Return what the handlers need, over these connections. `options` are other fields of `Server`."""
     from orchestra.api.hub import Hub
-    from orchestra.api.identity import account_name
     from orchestra.api.server import Server
     from orchestra.files.served_logs import ServedLogs
     from orchestra.interface import codec
     from orchestra.interface.local import Local, Through
     from orchestra.services import answers
     from orchestra.services.database.watching import Watcher
-    from orchestra.services.users import users
     from orchestra.wiring.database import reconnect
-    from orchestra.wiring.identity import current_caller, host_name
+    from orchestra.wiring.server_accounts import DatabaseAccounts
 
     logs = ServedLogs(log_roots(settings))
 
@@ -147,17 +141,12 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
             ask = local(conn, identity)
             return answers.once(conn, identity.user, key, digest, lambda: codec.encode(ask(asked)))
 
-    def user_of(uid: int) -> User:
-        with database.connection() as conn:
-            if uid == os.geteuid():
-                return current_caller(conn, settings, say_nothing).user
-            name = as_name(account_name(uid)) or "_"
-            return users.ensure(conn, name, f"{name}@{host_name()}")[0]
-
     def open_watch() -> Watcher:
         return Watcher(lambda: reconnect(settings, name="maestro server watching", repeats=True))
 
-    return Server(settings, interface, once, user_of, Hub(open_watch), **options)
+    accounts = DatabaseAccounts(settings, database.connection)
+    hosts = frozenset(name.lower() for name in (*settings.server_names, socket.gethostname()))
+    return Server(settings, interface, once, accounts, Hub(open_watch), hosts=hosts, **options)
 
 
 def endpoints() -> Iterator[Endpoint]:
@@ -184,7 +173,7 @@ def serve(
     for each in sockets:
         each.listen(BACKLOG)
     database = Database(settings)
-    process = make_process(make_server(settings, database, **options))
+    process = make_process(make_server(settings, database, cluster=cluster, **options))
     database.open()
     try:
         with announced(servers_folder(settings, cluster), record):
@@ -204,6 +193,7 @@ def make_process(server: Server) -> uvicorn.Server:
     config = uvicorn.Config(
         make_app(server, endpoints(), partial(errors.answer, server)),
         http=PeerProtocol,
+        proxy_headers=False,  # uvicorn would believe X-Forwarded-For of everybody on the loopback
         ws="none",
         lifespan="off",
         log_level="warning",

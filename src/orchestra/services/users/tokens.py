@@ -129,11 +129,7 @@ def identify(conn: psycopg.Connection, secret: str) -> Identity:
     Raises:
         NotSignedIn: it is not a token, not known, revoked or expired.
     """
-    if not access_secrets.is_token(secret):
-        raise NotSignedIn(
-            "this is not a token, or not all of one.",
-            hint=words("A token begins with orc_ and has 42 characters. ", _ANOTHER),
-        )
+    check_form(secret)
     known = store.known(conn, access_secrets.hash_of(secret))
     if known is None:
         raise NotSignedIn("this token is not known here.", hint=_ANOTHER)
@@ -146,3 +142,16 @@ def identify(conn: psycopg.Connection, secret: str) -> Identity:
     if known.unnoted and known.identity.token is not None:
         store.note_use(conn, known.identity.token)
     return known.identity
+
+
+def check_form(secret: str) -> None:
+    """Refuse what has not the form of a token, or a wrong checksum.
+
+    Raises:
+        NotSignedIn: it is not a token.
+    """
+    if not access_secrets.is_token(secret):
+        raise NotSignedIn(
+            "this is not a token, or not all of one.",
+            hint=words("A token begins with orc_ and has 42 characters. ", _ANOTHER),
+        )
