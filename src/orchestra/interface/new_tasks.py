@@ -33,6 +33,7 @@ class SettingsOf(Question[NewTask]):
 
     Raises:
         BadInput, NotFound: there is no such task, or the name is not valid for one of the caller's.
+        Refused: through a server, it has environment variables and is somebody else's.
     """
 
     word: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from re import sub
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import psycopg
 
@@ -87,6 +87,12 @@ class Scope:
         """Who calls through a server, and how that was proven; None for a direct connection."""
         return self.through.identity if self.through else None
 
+    def may_read_logs_of(self, owner: str) -> bool:
+        """Whether the caller may read the logs of a user's jobs: everybody may, unless a server keeps them closed."""
+        if self.through is None or self.through.open_logs:
+            return True
+        return self.through.identity.caller.may_change(owner)
+
     def proven(self, new: NewTask) -> NewTask:
         """Return a request for a task with the Unix account that was proven, if it came through a server.
 
@@ -129,7 +135,10 @@ class Local:
     def __call__(self, asked: Request[T], /) -> T:
         """Carry out a request and return its answer. The caller and their rights are looked up each time."""
         try:
-            answer: T = handler(type(asked))(Scope(self.conn, *self._scope), asked)
+            scope = Scope(self.conn, *self._scope)
+            answer: T = handler(type(asked))(scope, asked)
+            if scope.through is not None and not scope.through.identity.admin:
+                answer = _discreet(scope.through, asked, answer)
         except OrchestraError:
             raise
         except Exception:
@@ -163,3 +172,12 @@ def handler(request: type[Request[Any]]) -> Callable[[Scope, Any], Any]:
 def name_of_handler(request: type[Request[Any]]) -> str:
     """`HoldTask` is carried out by `hold_task`."""
     return sub(r"(?<=[a-z])(?=[A-Z])", "_", request.__name__).lower()
+
+
+def _discreet(through: Through, asked: Request[T], answer: T) -> T:
+    """Return an answer without what the caller must not see of others' tasks."""
+    from orchestra.interface.local.discretion import discreet
+
+    (kind,) = get_args(type(asked).__orig_bases__[0])  # type: ignore[attr-defined]
+    user = through.identity.user.name
+    return discreet(answer, kind, user, open_logs=through.open_logs)

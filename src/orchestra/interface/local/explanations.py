@@ -9,4 +9,4 @@ from orchestra.services.jobs import explain
 
 
 def explain_job(scope: Scope, asked: ask.ExplainJob) -> Explained:
-    return explain.explain(scope.conn, asked.address)
+    return explain.explain(scope.conn, asked.address, scope.may_read_logs_of)

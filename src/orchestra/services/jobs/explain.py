@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -28,8 +29,12 @@ COUNTED = 50_000
 FAILED_TESTS = 3
 
 
-def explain(conn: psycopg.Connection, text: str) -> Explained:
+def explain(
+    conn: psycopg.Connection, text: str, may_read_logs_of: Callable[[str], bool] = lambda _: True
+) -> Explained:
     """Explain a job, `TASK/N`, from one snapshot of the database.
+
+    `may_read_logs_of`: whether lines of the logs of a user's jobs are part of the explanation.
 
     Raises:
         BadInput: the text is not the address of one job.
@@ -38,6 +43,9 @@ def explain(conn: psycopg.Connection, text: str) -> Explained:
     with conn.transaction():
         read_one_snapshot(conn)
         facts = gather(conn, text)
+    if not may_read_logs_of(facts.task.owner):
+        tests = tuple(replace(each, log_tail=None) for each in facts.failed_tests)
+        facts = replace(facts, last_line=None, failed_tests=tests)
     return Explained(facts, in_sentences(facts))
 
 
