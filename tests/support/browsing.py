@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
@@ -12,6 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 PATIENCE = 30_000
 """Milliseconds; other tests take the processors, too."""
 NARROW = 360
+SCHEMES: tuple[tuple[Literal["light", "dark"], list[str]], ...] = (
+    ("dark", ["color-contrast"]),
+    ("light", []),
+)
+"""The themes, and the rules that differ in them; all rules without any."""
 
 
 @contextmanager
@@ -36,11 +41,12 @@ def window(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
 
 
 def check_looks(page: Page) -> None:
-    """Check a page in both themes with axe, and that it is not wider than a telephone."""
+    """Check a page with axe, its colours in both themes, and that it is not wider than a telephone."""
     size = page.viewport_size
-    for scheme in ("dark", "light"):
+    for scheme, rules in SCHEMES:
         page.emulate_media(color_scheme=scheme)
-        found = Axe().run(page).response["violations"]
+        options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+        found = Axe().run(page, options=options).response["violations"]
         assert not found, "\n".join(
             f"{page.url} ({scheme}): {each['id']}, {node['html']}: {node['failureSummary']}"
             for each in found

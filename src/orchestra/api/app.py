@@ -97,7 +97,15 @@ class App:
             response.status_code = 405
             response.headers["Allow"] = methods
             return response
-        raise NotFound("there is nothing at this address.")
+        return NOWHERE
+
+
+def _nowhere(_call: Call) -> Response:
+    raise NotFound("there is nothing at this address.")
+
+
+NOWHERE = Match(Endpoint("GET", "", _nowhere), {})
+"""What is found at any other address: only who is signed in learns that there is nothing."""
 
 
 async def _body(request: HttpRequest, who: Identity | None) -> bytes:

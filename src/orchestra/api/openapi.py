@@ -150,11 +150,11 @@ def _address(path: str) -> str:
 
 
 def _answer(_call: Call) -> Response:
-    return Response(encoded(), media_type="application/json")
+    return Response(_encoded(), media_type="application/json")
 
 
 @cache
-def encoded() -> bytes:
+def _encoded() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document(), order="sorted"), indent=2)
 
 

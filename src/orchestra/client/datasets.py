@@ -105,9 +105,10 @@ class DataSets:
         Raises:
             NotFound: there is none with that name.
         """
-        from orchestra.interface.datasets import GetDataSet, files_from
+        from orchestra.interface.datasets import GetDataSet, ListFiles
 
-        return [*files_from(self._session, self._session(GetDataSet(self._name(name))))]
+        found = self._session(GetDataSet(self._name(name)))
+        return [*self._session(ListFiles(found.name, limit=max(1, found.files)))]
 
     def update(
         self,

@@ -1,0 +1,83 @@
+"""Every page with real data: looks, words for a reader, and what a person does on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.states import TaskState
+from orchestra.web import pages
+from support.browsing import check_looks
+from support.served_site import Site
+
+pytestmark = pytest.mark.needs("chromium")
+
+COMMAND = (
+    "sh -c 'echo learning rate of %IN; grep -q 2 %IN && { echo ValueError: too high; exit 3; };"
+    " echo x > %OUT/out' %DATA"
+)
+
+
+@pytest.fixture(scope="module")
+def task(site: Site) -> Task:
+    """A task on node gauss of which one job in three has failed."""
+    site.cluster.node("gauss", cpu=2)
+    site.cluster.pilot("gauss")
+    task = site.cluster.task(3, COMMAND, name="scan")
+    site.cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    return task
+
+
+def addresses(task: Task) -> Iterator[str]:
+    """The address of every page, with the names of what is there."""
+    names = {"nodes": "gauss", "datasets": "user.ana.scan-configs", "users": "ana"}
+    for each in pages.endpoints():
+        if each.method == "GET":
+            first = each.path.split("/")[1]
+            values = {
+                "task": task.id, "word": task.id, "job": 2, "index": 2, "attempt": 1, "number": 1, "queue": "cpu",
+                "mail": 1, "name": names.get(first),
+            }  # fmt: skip
+            yield each.path.replace(":rest}", "}").format_map(values)
+
+
+def test_every_page_is_well(site: Site, task: Task, signed_in: Page) -> None:
+    looked = []
+    for address in addresses(task):
+        answer = signed_in.request.get(f"{site.url}{address}")
+        assert answer.status < 500, address
+        if "text/html" not in answer.headers["content-type"]:
+            continue  # what is downloaded
+        if "sandbox" in answer.headers["content-security-policy"]:
+            continue  # the report, in which no script runs, axe's neither; its looks have tests of their own
+        signed_in.goto(f"{site.url}{address}")
+        assert signed_in.locator("h1").count() == 1, address
+        assert signed_in.title(), address
+        check_looks(signed_in)
+        looked.append(address)
+    assert len(looked) > 10
+
+
+def test_a_wrong_token(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/nodes")
+    page.get_by_label("token").fill("orc_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("token")
+    expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
+    check_looks(page)
+
+
+def test_nodes_heal_after_the_death_of_the_server(site: Site, task: Task, signed_in: Page) -> None:
+    signed_in.goto(f"{site.url}/nodes")
+    expect(signed_in.locator("#live")).to_have_text("live")
+    signed_in.evaluate("() => { window.same = true; }")
+    site.kill()
+    expect(signed_in.locator("#live")).to_contain_text("reconnecting")
+    site.cluster.node("noether", cpu=4)
+    site.start()
+    expect(signed_in.get_by_role("link", name="noether")).to_be_visible()
+    expect(signed_in.locator("#live")).to_have_text("live")
+    assert signed_in.evaluate("() => window.same"), "without a reload"
