@@ -19,6 +19,7 @@ from bench.machine import watching
 from bench.page import command_line, publish
 from bench.site import PROGRAM, Failed, Site, site
 from bench.table import Bar, Section, Table, median, number, verdict
+from orchestra.interface.tasks import ListTasks
 from orchestra.services.jobs import views as job_views
 from orchestra.services.tasks import lists
 from orchestra.services.tasks import views as task_views
@@ -83,7 +84,7 @@ def views(place: Site) -> list[tuple[str, float, float, float]]:
         conn.execute("vacuum analyze")
         task = _task(conn)
         looks: list[tuple[str, Callable[[], object]]] = [
-            ("task list", lambda: lists.list_tasks(conn, owner="ana", every=False)),
+            ("task list", lambda: lists.list_tasks(conn, ListTasks("ana"))),
             (f"task show {task}", lambda: task_views.show(conn, str(task))),
             (
                 f"job list {task} --limit {PAGE}",

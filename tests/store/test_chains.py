@@ -11,6 +11,7 @@ from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.states import JobState, TaskState
+from orchestra.interface.tasks import ListTasks
 from orchestra.services.jobs import explain
 from orchestra.services.tasks import actions, creation, lifecycle, lists, selection, views
 from orchestra.store.tasks import chains, live_tasks
@@ -193,7 +194,7 @@ def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object
     assert way_out == f"To start it without waiting: maestro task release {second}"
     (line,) = [
         line
-        for line in lists.list_tasks(world.conn, owner=None, every=True)
+        for line in lists.list_tasks(world.conn, ListTasks(every=True))
         if line.task.id == second
     ]
     assert line.ends.words == f"after task {first} (BROKEN)"

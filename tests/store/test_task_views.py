@@ -18,6 +18,7 @@ from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.domain.usage import Usage
+from orchestra.interface.tasks import ListTasks
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
 from orchestra.services import work
 from orchestra.services.database import recovery
@@ -67,7 +68,7 @@ def test_lists_are_by_owner_and_leave_done_ones_out(world: World) -> None:
     finish(world, world.pilot(serve_all=True), {})
 
     def listed(**options: Any) -> list[int]:
-        return [line.task.id for line in lists.list_tasks(world.conn, **options)]
+        return [line.task.id for line in lists.list_tasks(world.conn, ListTasks(**options))]
 
     assert listed(owner="ana", every=False) == [mine]
     assert listed(owner="ana", every=True) == [mine, done]
@@ -180,7 +181,7 @@ def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
         actions.delete(world.conn, ana, task)
     assert kill_for_good(world.interface(), task, timeout=0)
     actions.delete(world.conn, ana, task)
-    assert lists.list_tasks(world.conn, owner=None, every=True) == []
+    assert lists.list_tasks(world.conn, ListTasks(every=True)) == []
     for word in (str(task), "user.ana.task"):
         with pytest.raises(NotFound):
             selection.find(world.conn, word)

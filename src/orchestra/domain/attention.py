@@ -40,7 +40,7 @@ class Attention:
     Args:
         what: one sentence without a full stop.
         remedy: the one action that helps; None if there is none, or if the sentence names it.
-        task, node: what it is about.
+        task, node: what it is about, and `owner` whose it is.
     """
 
     concern: Concern
@@ -48,6 +48,7 @@ class Attention:
     remedy: Term | None = None
     task: int | None = None
     node: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,18 @@ def _live(task: Task, facts: Facts) -> Iterator[Attention]:
     title, counts = _title(task), task.counts
     if task.hold:
         what = f"{title} is held by {task.hold.by}: {task.hold.reason}"
-        yield Attention(Concern.TASK_HELD, what, _after_hold(task, task.hold), task.id)
+        yield _of_task(Concern.TASK_HELD, task, what, _after_hold(task, task.hold))
         return
     if task.after:
         if any(dependencies.is_stuck(each) for each in task.after):
             what = f"{title} cannot begin: {dependencies.short(task.after)}"
-            yield Attention(Concern.TASK_WAITS, what, Action.SHOW_TASK(task=task.id), task.id)
+            yield _of_task(Concern.TASK_WAITS, task, what, Action.SHOW_TASK(task=task.id))
         return
     waits = counts.registered + counts.assigned
     if not waits or counts.living or task.state is TaskState.KILL or _nobody_online(facts):
         return
     if why := why_no_node(Need.of(task), facts.offers[task.queue]):
-        yield Attention(Concern.TASK_WAITS, words(f"{title} cannot start. ", why), None, task.id)
+        yield _of_task(Concern.TASK_WAITS, task, words(f"{title} cannot start. ", why), None)
 
 
 def _after_hold(task: Task, hold: Hold) -> Term:
@@ -152,7 +153,11 @@ def _ended(each: EndedTask) -> Attention:
     what = f"{_title(task)} has ended: {counts_in_words(task.counts, task.removed)}"
     if task.state is TaskState.BROKEN:
         what = f"{_title(task)} broke in its test" + (f": {each.why}" if each.why else "")
-    return Attention(Concern.TASK_FAILED, what, Action.RETRY_TASK(task=task.id), task.id)
+    return _of_task(Concern.TASK_FAILED, task, what, Action.RETRY_TASK(task=task.id))
+
+
+def _of_task(concern: Concern, task: Task, what: Sentence, remedy: Term | None) -> Attention:
+    return Attention(concern, what, remedy, task=task.id, owner=task.owner)
 
 
 def _pilot(pilot: Pilot, now: datetime) -> Iterator[Attention]:
@@ -161,12 +166,12 @@ def _pilot(pilot: Pilot, now: datetime) -> Iterator[Attention]:
             since = duration((now - pilot.seen_at).total_seconds())
             what = f"Node {pilot.node} was last heard of {since} ago; {count(pilot.jobs, 'job')} at stake"
             remedy = Action.LOSE_NODE(name=pilot.node)
-            yield Attention(Concern.NODE_OFFLINE, what, remedy, node=pilot.node)
+            yield Attention(Concern.NODE_OFFLINE, what, remedy, node=pilot.node, owner=pilot.owner)
         return
     for trouble in pilot.troubles:
         if trouble.kind in _TOLD:
             what = f"Node {pilot.node}: {trouble.text}"
-            yield Attention(Concern.NODE_TROUBLE, what, node=pilot.node)
+            yield Attention(Concern.NODE_TROUBLE, what, node=pilot.node, owner=pilot.owner)
 
 
 def _mail(mail: LateMail) -> Iterator[Attention]:

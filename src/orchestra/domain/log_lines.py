@@ -15,7 +15,7 @@ END = 1_000
 _LONGEST = 160
 _LONGEST_GIVEN = 1_000
 _BREAK = re.compile(rb"[\r\n]+")
-_ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]?")
+_ESCAPE = re.compile(rb"\x1b\[[0-9;:?]*[ -/]*[@-~]?")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+(?:[.,:][0-9]+)*(?:[eE][-+]?[0-9]+)?")
 
 
@@ -25,7 +25,7 @@ def last_line_pattern(end: bytes | None) -> str | None:
     place = next((n for n in reversed(range(len(lines))) if lines[n].strip()), None)
     if place is None:
         return None
-    text = _printable(_ESCAPE.sub("*", lines[place].strip().decode(errors="replace")))
+    text = _printable(_ESCAPE.sub(b"*", lines[place].strip()).decode(errors="replace"))
     if (without := _NUMBER.sub("*", text)).strip("* "):
         text = without
     if place == 0 and end is not None and len(end) >= END:
@@ -33,6 +33,11 @@ def last_line_pattern(end: bytes | None) -> str | None:
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST].rstrip()}*"
     return re.sub(r"\*+", "*", text)
+
+
+def without_colours(log: bytes | None) -> bytes | None:
+    """Return a log without the sequences that colour a terminal or move its cursor."""
+    return None if log is None else _ESCAPE.sub(b"", log)
 
 
 def _printable(text: str) -> str:

@@ -35,6 +35,7 @@ PAGES = {
     Action.STOP_NODE: ("stop node {name}", "/nodes/{name}/stop"),
     Action.LOSE_NODE: ("give up node {name}", "/nodes/{name}/lost"),
     Action.LIST_USERS: ("the list of users", "/users"),
+    Action.LIST_MAILS: ("your mails", "/mails"),
 }
 """The words of a link, and the path of its page below the server's root."""
 
@@ -96,13 +97,24 @@ def worded(said: Sentence, url: Callable[[str], str]) -> Markup:
     )
 
 
+def page_of(part: Term) -> tuple[str, str]:
+    """Return the words of a link for an action that has a page, and the path of the page.
+
+    Raises:
+        KeyError: it has none.
+    """
+    assert part.action is not None
+    said, path = PAGES[part.action]
+    quoted = {name: quote(str(value), safe="") for name, value in part.values}
+    return said.format_map(dict(part.values)), path.format_map(quoted)
+
+
 def term(part: Term, url: Callable[[str], str]) -> Markup:
     """Return one term as HTML."""
     match part:
-        case Term(action=Action() as action, values=values) if action in PAGES:
-            said, path = PAGES[action]
-            address = path.format(**{name: quote(str(value), safe="") for name, value in values})
-            return Markup('<a href="{}">{}</a>').format(url(address), said.format_map(dict(values)))
+        case Term(action=Action() as action) if action in PAGES:
+            said, path = page_of(part)
+            return Markup('<a href="{}">{}</a>').format(url(path), said)
         case Term(field=Field() as field, value=None | True):
             return Markup("“{}”").format(LABELS[field])
         case Term(field=Field() as field, value=value):

@@ -12,4 +12,4 @@ from orchestra.services.users import users
 def list_tasks(scope: Scope, asked: ask.ListTasks) -> tuple[TaskLine, ...]:
     if asked.owner is not None:
         users.get(scope.conn, asked.owner)  # else a name with a typo would have no tasks
-    return tuple(lists.list_tasks(scope.conn, owner=asked.owner, every=asked.every))
+    return tuple(lists.list_tasks(scope.conn, asked))

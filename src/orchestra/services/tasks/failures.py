@@ -8,6 +8,7 @@ import psycopg
 
 from orchestra.domain.failure_groups import Ending, by_node, grouped
 from orchestra.domain.failure_reasons import Reason
+from orchestra.domain.log_lines import without_colours
 from orchestra.domain.models.failures import FailedAttempt, FailureLine, FailureReason
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.outcome_text import last_lines
@@ -69,6 +70,6 @@ def _line(
         config=config,
         what=example.what,
         reason=example.reason if example.reason != example.what else None,
-        tail=last_lines(example.log_tail, TAIL_LINES),
+        tail=last_lines(without_colours(example.log_tail), TAIL_LINES),
         has_log=example.has_log,
     )

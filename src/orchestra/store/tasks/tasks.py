@@ -101,6 +101,29 @@ def listed(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[
     return [task_from_row(row) for row in rows]
 
 
+def newest(
+    conn: psycopg.Connection,
+    *,
+    owner: str | None,
+    every: bool,
+    state: TaskState | None,
+    name: str | None,
+    before: int | None,
+    limit: int | None,
+) -> list[Task]:
+    """Return the newest of the tasks that match, by id. DONE ones only if `every`, or if that state is asked for."""
+    params = {
+        "owner": owner,
+        "all": every or state is not None,
+        "state": state,
+        "name": name,
+        "before": before,
+        "limit": limit,
+    }
+    rows = fetch(conn, SQL.select_task + "\n" + SQL.newest, params)
+    return [task_from_row(row) for row in reversed(rows)]
+
+
 def id_of_name(conn: psycopg.Connection, name: str) -> int | None:
     rows = fetch(conn, SQL.id_of_name, {"name": name})
     return int(rows[0]["id"]) if rows else None

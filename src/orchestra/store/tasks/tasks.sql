@@ -40,6 +40,23 @@ where t.deleted_at is null
     and (%(all)s or t.state <> 'DONE')
 order by t.id
 
+-- name: newest
+-- A page of the same, newest first. The counts are read for the tasks of the page alone. Walks the primary key from its
+-- end.
+where t.id = any (array(
+    select w.id
+    from task w join person o on o.id = w.owner_id
+    where w.deleted_at is null
+        and (%(owner)s::text is null or o.name = %(owner)s)
+        and (%(all)s or w.state <> 'DONE')
+        and (%(state)s::task_state is null or w.state = %(state)s::task_state)
+        and (%(name)s::text is null or strpos(w.name, %(name)s) > 0)
+        and (%(before)s::int is null or w.id < %(before)s)
+    order by w.id desc
+    limit %(limit)s
+))
+order by t.id desc
+
 -- name: id_of_name
 select id from task where name = %(name)s and deleted_at is null
 
