@@ -150,11 +150,11 @@ def _address(path: str) -> str:
 
 
 def _answer(_call: Call) -> Response:
-    return Response(_encoded(), media_type="application/json")
+    return Response(encoded(), media_type="application/json")
 
 
 @cache
-def _encoded() -> bytes:
+def encoded() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document(), order="sorted"), indent=2)
 
 

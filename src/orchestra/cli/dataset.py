@@ -161,7 +161,9 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _show(ctx: Context) -> None:
-    from orchestra.interface.datasets import GetDataSet, ListFiles
+    from itertools import islice
+
+    from orchestra.interface.datasets import GetDataSet, files_from
 
     first, limit = ctx.args.first, ctx.args.limit
     if first < 0 or (limit is not None and limit < 1):
@@ -169,7 +171,7 @@ def _show(ctx: Context) -> None:
     with ctx.interface() as ask:
         dataset = ask(GetDataSet(_known_name(ctx)))
         shown = limit or (dataset.files if ctx.out.form == "json" else SHOWN)
-        files = ask(ListFiles(dataset.name, first, shown))
+        files = tuple(islice(files_from(ask, dataset, first), shown))
     ctx.out.item(
         dataset,
         lambda found: _lines(found),

@@ -105,10 +105,9 @@ class DataSets:
         Raises:
             NotFound: there is none with that name.
         """
-        from orchestra.interface.datasets import GetDataSet, ListFiles
+        from orchestra.interface.datasets import GetDataSet, files_from
 
-        found = self._session(GetDataSet(self._name(name)))
-        return [*self._session(ListFiles(found.name, limit=max(1, found.files)))]
+        return [*files_from(self._session, self._session(GetDataSet(self._name(name))))]
 
     def update(
         self,

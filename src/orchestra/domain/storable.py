@@ -77,6 +77,19 @@ def check_whole(what: str | Field, number: int, *, least: int, most: int = LARGE
         raise BadInput(words(what, f" must be {bound}."))
 
 
+LARGEST_PAGE = 10_000
+
+
+def check_page(*, first: int = 0, limit: int) -> None:
+    """Refuse a page that cannot be, or that is so large that a server should not have to hold it.
+
+    Raises:
+        BadInput: it begins before 0, or has less than 1 or more than `LARGEST_PAGE` entries.
+    """
+    check_whole("the first entry of a page", first, least=0, most=2**63 - 1)
+    check_whole("the length of a page", limit, least=1, most=LARGEST_PAGE)
+
+
 def check_reason(text: str | None) -> str | None:
     """Return the reason that a user gives for an action; it may have several lines.
 

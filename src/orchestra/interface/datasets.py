@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestra.domain.models.datasets import DataSet, DataSetVersion, ManifestEntry
@@ -60,4 +61,13 @@ def listed_files(ask: Interface, dataset: DataSet) -> tuple[str, ...]:
     """Return the paths below its root of the files that a data set lists one by one; none for a folder's files."""
     if not dataset.choice.listed:
         return ()
-    return tuple(file.path for file in ask(ListFiles(dataset.name, limit=dataset.files)))
+    return tuple(file.path for file in files_from(ask, dataset))
+
+
+def files_from(ask: Interface, dataset: DataSet, first: int = 0) -> Iterator[ManifestEntry]:
+    """Yield the files of a data set's newest version from number `first` on, page by page."""
+    while page := ask(ListFiles(dataset.name, first)):
+        yield from page
+        first += len(page)
+        if first >= dataset.files:
+            return

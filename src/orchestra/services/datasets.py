@@ -16,6 +16,7 @@ from orchestra.domain.human import listed
 from orchestra.domain.models.datasets import DataSet, DataSetVersion, Manifest, ManifestEntry
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
+from orchestra.domain.storable import check_page
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.datasets import Removal, Update
 from orchestra.services.users.rights import check_may_change
@@ -52,7 +53,12 @@ def list_datasets(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
 def files(
     conn: psycopg.Connection, dataset: DataSet, *, first: int, limit: int
 ) -> Sequence[ManifestEntry]:
-    """Return a page of the files of a data set's newest version."""
+    """Return a page of the files of a data set's newest version.
+
+    Raises:
+        BadInput: the page is invalid.
+    """
+    check_page(first=first, limit=limit)
     return store.files(conn, dataset.version_id, first=first, limit=limit)
 
 
@@ -60,8 +66,9 @@ def versions(conn: psycopg.Connection, name: str, *, limit: int) -> list[DataSet
     """Return the newest versions of a data set, newest first.
 
     Raises:
-        BadInput, NotFound: there is no such data set.
+        BadInput, NotFound: there is no such data set, or the limit is invalid.
     """
+    check_page(limit=limit)
     return store.versions(conn, find(conn, name).id, limit=limit)
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import psycopg
 
-from orchestra.domain.errors import BadInput
 from orchestra.domain.models.job_choice import JobChoice
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobStatus
+from orchestra.domain.storable import check_page
 from orchestra.interface.answers.jobs import FoundJob, FoundJobs
 from orchestra.interface.job_search import SearchJobs
 from orchestra.services.jobs.matches import filter_of
@@ -36,8 +36,7 @@ def search(conn: psycopg.Connection, asked: SearchJobs) -> FoundJobs:
         NotFound: there is no such task or user.
         BadInput: a pattern, the reason or the page is invalid.
     """
-    if asked.limit < 1:
-        raise BadInput("a page has at least one job.")
+    check_page(limit=asked.limit)
     wanted = replace(filter_of(_choice(asked)), since=asked.since)
     tasks = _tasks(conn, asked)
     exact = wanted == store.Filter()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain import file_waits
-from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.errors import NotFound
 from orchestra.domain.job_address import parse_one_job
 from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, JobStatus
+from orchestra.domain.storable import check_page
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.services.tasks import selection
@@ -30,8 +31,7 @@ def list_jobs(
         NotFound: there is no such task.
         BadInput: the page is invalid.
     """
-    if limit < 1 or first < 0:
-        raise BadInput("a page begins at job 0 or later and has at least one job.")
+    check_page(first=first, limit=limit)
     task = selection.find(conn, word)
     found = store.listed(
         conn, task.id, status, first=first, limit=limit + 1, few_done=has_few(task, status)

@@ -9,6 +9,7 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.mails import Mail, Summary
+from orchestra.domain.storable import check_whole
 from orchestra.domain.wording import Action, words
 from orchestra.services.users.rights import check_admin, check_may_change
 from orchestra.store.driver.database import in_transaction
@@ -23,7 +24,13 @@ def listed(
     state: str | None,
     limit: int | None,
 ) -> list[Mail]:
-    """Return the mails of the caller or of everybody, the newest first; in one state if it is given."""
+    """Return the mails of the caller or of everybody, the newest first; in one state if it is given.
+
+    Raises:
+        BadInput: the limit is invalid.
+    """
+    if limit is not None:
+        check_whole("a limit", limit, least=1)
     return store.listed(
         conn, person=None if everybody else caller.user.id, state=state, limit=limit
     )

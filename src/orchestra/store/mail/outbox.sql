@@ -112,7 +112,7 @@ from outbox o
 left join person p on p.id = o.person_id
 
 -- name: late
--- Mails of a person, or of all, that were not delivered. Walks outbox_unsent.
+-- Mails of a person, or of all, that were not delivered. Walks outbox_late.
 select
     count(*) filter (where o.refused_at is not null) as refused,
     count(*) filter (where o.refused_at is null) as delayed,

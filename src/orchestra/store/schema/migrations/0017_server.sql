@@ -89,8 +89,8 @@ alter table log_part alter column data set storage external;
 -- When somebody saw that a task had ended with failures; it no longer needs attention, until it ends again.
 alter table task add column acknowledged_at timestamptz;
 
--- Mails that were not sent, to tell people of them.
-create index outbox_unsent on outbox (person_id) where sent_at is null;
+-- Mails that could not be sent, to tell people of them.
+create index outbox_late on outbox (person_id) where sent_at is null and last_error is not null;
 
 -- How many jobs ended in each hour, for a chart. A row for each connection that reported them, so that nobody waits for
 -- another.
