@@ -17,7 +17,7 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, RetentionPolicy
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import work
+from orchestra.services import answers, work
 from orchestra.services.jobs import explain
 from orchestra.services.mail import outbox
 from orchestra.services.tasks import actions, lifecycle
@@ -41,6 +41,7 @@ TIMES = {
     "outbox": ["created_at", "sent_at"],
     "api_token": ["created_at", "expires_at", "revoked_at"],
     "sign_in_code": ["expires_at"],
+    "api_answer": ["created_at"],
     "web_session": ["created_at", "last_seen_at", "idle_at", "ends_at"],
 }
 GROWING = (
@@ -335,8 +336,10 @@ def test_what_no_longer_signs_anybody_in_is_deleted_and_ended_tokens_are_shown_f
     revoked = tokens.create(world.conn, ana, None).token.id
     tokens.revoke(world.conn, ana, revoked)
     sign_in.make_code(world.conn, ana, None)
+    answers.once(world.conn, ana.user, "key", bytes(32), lambda: b"kept for a day")
     days_pass(world, 1)
     tidied(world)
+    assert count(world, "api_answer") == 0
     assert [count(world, each) for each in ("sign_in_code", "web_session", "api_token")] == [
         0,
         0,

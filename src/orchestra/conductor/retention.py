@@ -45,6 +45,7 @@ class Retention:
             _Kind("old lists of files", self._versions),
             _Kind("parts of logs", self._log_parts),
             _Kind("ended tokens and sessions", self._credentials),
+            _Kind("old answers", retention.delete_answers),
         ]
 
     def tick(self, conn: psycopg.Connection, transact: Transact, isolation: Isolation) -> None:

@@ -66,3 +66,8 @@ def delete_credentials(conn: psycopg.Connection) -> bool:
     """Delete a portion of what no longer signs anybody in; False if there was none."""
     statements = (SQL.delete_codes, SQL.delete_sessions, SQL.delete_tokens)
     return sum(conn.execute(each, {"limit": ROWS}).rowcount for each in statements) > 0
+
+
+def delete_answers(conn: psycopg.Connection) -> bool:
+    """Delete a portion of the answers that are kept under idempotency keys for a day; False if there was none."""
+    return conn.execute(SQL.delete_answers, {"limit": ROWS}).rowcount > 0

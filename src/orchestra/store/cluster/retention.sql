@@ -132,3 +132,13 @@ delete from api_token where id in (
     limit %(limit)s
     for update skip locked
 )
+
+-- name: delete_answers
+-- Answers to changes, which are repeated within seconds if they were lost. Walks api_answer_by_age.
+delete from api_answer where (person_id, key) in (
+    select person_id, key from api_answer
+    where created_at < now() - interval '1 day'
+    order by created_at
+    limit %(limit)s
+    for update skip locked
+)
