@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -32,7 +33,9 @@ from orchestra.domain.states import JobState, JobStatus, TaskState
 from orchestra.interface import waiting
 from orchestra.interface.local import Local
 from orchestra.store.postgres import embedded
+from orchestra.wiring.settings import load_settings
 from support.cluster import Cluster
+from support.http_server import serving
 from support.waiting import wait_until
 
 JOB = (
@@ -52,9 +55,16 @@ def home(hostile_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(database_url: str, home: Path) -> Iterator[orchestra.Client]:
-    with orchestra.Client(postgres=database_url, username="ana", email="a@example.org") as client:
-        yield client
+def client(
+    request: pytest.FixtureRequest, database_url: str, home: Path
+) -> Iterator[orchestra.Client]:
+    """Ana's client: of the embedded kind of database itself, of the other kind over HTTP."""
+    own = {"postgres": database_url, "username": "ana", "email": "a@example.org"}
+    with ExitStack() as stack:
+        if request.node.callspec.params["database_server"] == "debian15":
+            path = stack.enter_context(serving(load_settings(given=own)))
+            own = {"server": f"unix:{path}"}
+        yield stack.enter_context(orchestra.Client(**own))
 
 
 @pytest.fixture
@@ -157,7 +167,10 @@ def test_from_configs_to_results(
     assert failed.logs(failed=True) == failed.logs()
     assert (failed.address, failed.state, failed.info.exit_status) == ("0/2", JobStatus.FAILED, 1)
     assert json.loads(failed.logs()) == {"n": 2}
-    assert failed.explain() == task.explain(2)
+    one, other = (
+        each.headline.partition(" failed ")[0] for each in (failed.explain(), task.explain(2))
+    )
+    assert one == other == "Job 2 of task 0 (user.ana.work)"
     assert "exit status 1" in failed.explain().headline
     assert failed.show().attempts[0].node == "gauss"
     assert task.show().failures[0].jobs == 1
@@ -368,6 +381,7 @@ def test_mail_queue_and_the_folders_of_attempts(sets: orchestra.Client, cluster:
 # The connection
 
 
+@pytest.mark.servers("embedded")
 def test_a_connection_that_was_lost_is_made_anew(
     sets: orchestra.Client, conn: psycopg.Connection
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from orchestra.cli.reconnecting import PAUSE, ReconnectingInterface
-from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.errors import DatabaseUnavailable, ServerUnavailable
 from orchestra.interface.operation import Change, Question
 
 
@@ -79,6 +79,20 @@ def test_a_question_is_repeated_over_a_new_connection() -> None:
         "The database is back.",
     ]
     assert database.slept == [PAUSE] * 3
+
+
+def test_a_server_that_is_away_is_called_so() -> None:
+    away = ServerUnavailable("there is no server at https://o.example.org: Connection refused.")
+    database = Database([away, Connection([AWAY]), Connection(["then"])])
+    ask = database.interface("now", away)
+    assert [ask(ReadSomething()), ask(ReadSomething())] == ["now", "then"]
+    assert database.notes == [
+        "there is no server at https://o.example.org: Connection refused. Waiting for it.",
+        "The database is back.",  # which was away behind the server last
+    ]
+    ask = Database([Connection(["then"])], notes=database.notes).interface("now", away)
+    assert [ask(ReadSomething()), ask(ReadSomething())] == ["now", "then"]
+    assert database.notes[-1] == "The server is back."
 
 
 def test_the_first_failure_is_raised() -> None:

@@ -16,11 +16,11 @@ import pytest
 import orchestra
 from orchestra.client import progress, waiting, words
 from orchestra.client.datasets import DataSets
-from orchestra.client.handover import pack
+from orchestra.client.handover import Handover, pack
 from orchestra.client.session import Session
 from orchestra.client.settings import UNCHANGED, new_settings
 from orchestra.client.task import Task
-from orchestra.config import SETTINGS, load
+from orchestra.config import SETTINGS, Settings, load
 from orchestra.domain import errors
 from orchestra.domain.errors import (
     BadInput,
@@ -376,6 +376,27 @@ def test_no_password_is_pickled_and_what_lacks_one_says_so_at_its_first_call() -
     ):
         _ = elsewhere.user
     assert repr(elsewhere) == "<orchestra.Client>"
+
+
+def test_no_token_is_pickled_and_none_is_sent_to_another_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = orchestra.Client(server="https://o.example.org", token="orc_secret")
+    assert repr(client) == "<orchestra.Client at https://o.example.org>"
+    pickled = pickle.dumps(client)
+    assert b"orc_secret" not in pickled
+    del client
+    handed = pickle.loads(pickled)._session._settings
+    assert isinstance(handed, Handover)
+    monkeypatch.setenv("MAESTRO_TOKEN", "orc_other")
+    for server in ("", "https://other.example.org"):
+        monkeypatch.setenv("MAESTRO_SERVER", server)
+        with pytest.raises(ConfigurationError, match="the token for the server at"):
+            handed.unpacked()
+    monkeypatch.setenv("MAESTRO_SERVER", "https://o.example.org")
+    assert handed.unpacked().token == "orc_other"
+    without = pack(Settings(server="unix:/run/o/socket")).unpacked()
+    assert (without.server, without.token) == ("unix:/run/o/socket", None)
 
 
 def test_what_is_handed_over_is_what_the_client_had(

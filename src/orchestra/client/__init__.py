@@ -43,7 +43,8 @@ __all__ = [
 class Client:
     """Data sets, tasks, nodes, users and mails, as on the command line.
 
-    It connects at the first call and reconnects after a lost connection; an embedded database is started if needed.
+    It connects to the database, or to a server over HTTP, at the first call, and again after a lost connection; an
+    embedded database is started if needed.
     Threads may share a client: their calls wait for one another, except `wait()` and reading results.
 
     Attributes:
@@ -59,8 +60,8 @@ class Client:
 
         Args:
             config: path of a configuration file, instead of `~/.orchestra.json` or MAESTRO_CONFIG.
-            settings: settings by name (docs/configuration.md), such as `postgres`, `username`, `volume`; they override
-                the file and the environment. None is a setting's default.
+            settings: settings by name (docs/configuration.md), such as `server` and `token`, `postgres`, `volume`; they
+                override the file and the environment. None is a setting's default.
 
         Raises:
             ConfigurationError: the file, a variable or a setting cannot be used.
@@ -82,6 +83,8 @@ class Client:
         from orchestra.domain.errors import OrchestraError
 
         try:
+            if server := self._session.settings.server:
+                return f"<orchestra.Client at {server}>"
             return f"<orchestra.Client of {self._session.user_name}>"
         except OrchestraError:  # it was pickled in another process, and cannot be used in this one
             return "<orchestra.Client>"

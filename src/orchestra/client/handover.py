@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 class Handover:
     """A client's settings without secrets. Equal handovers share a connection in the process that receives them.
 
-    If `postgres` contains a secret, `address` has its other parts; else it is among the settings.
+    If `postgres` contains a secret, `address` has its other parts; else it is among the settings. `token` says whether
+    there is one for `server`.
     """
 
     path: Path | None
     settings: tuple[tuple[str, Any], ...]
     address: tuple[tuple[str, str], ...] = ()
+    token: bool = False
 
     def unpacked(self) -> Settings:
         """Return the client's settings in this process.
 
         Raises:
-            ConfigurationError: the configuration cannot be used, or lacks the password.
+            ConfigurationError: the configuration cannot be used, or lacks the password or the token.
         """
         from orchestra.config import load
 
@@ -41,7 +43,12 @@ class Handover:
         found = load(str(self.path) if is_there else None)
         if self.address and (not found.postgres or _public(found.postgres) != self.address):
             raise _no_password(dict(self.address))
-        return replace(found, **dict(self.settings))
+        values = dict(self.settings)
+        # A token for one server is never sent to another one.
+        token = found.token if self.token and found.server == values["server"] else None
+        if self.token and token is None:
+            raise _no_token(values["server"])
+        return replace(found, **values, token=token)
 
 
 def pack(settings: Settings) -> Handover:
@@ -53,7 +60,9 @@ def pack(settings: Settings) -> Handover:
     if not address:
         values["postgres"] = settings.postgres
     path = settings.path.absolute() if settings.path else None
-    return Handover(path, tuple(values.items()), address)
+    return Handover(
+        path, tuple(values.items()), address, token=bool(settings.server and settings.token)
+    )
 
 
 def _public(url: str) -> tuple[tuple[str, str], ...]:
@@ -61,6 +70,15 @@ def _public(url: str) -> tuple[tuple[str, str], ...]:
     from orchestra.wiring.database import public_address
 
     return tuple(sorted(public_address(url).items()))
+
+
+def _no_token(server: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the token for the server at {server} is not passed to another process, and the configuration there does not "
+        "have it.",
+        hint='Put "server" and "token" into the configuration there, or give the process numbers (task.id, '
+        "job.address) and have it make an orchestra.Client(server=..., token=...) of its own.",
+    )
 
 
 def _no_password(address: Mapping[str, str]) -> ConfigurationError:

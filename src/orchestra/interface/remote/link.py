@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from orchestra.domain import human
 from orchestra.domain.errors import ConfigurationError, NotSignedIn, ServerUnavailable
 from orchestra.domain.human import one_line
+from orchestra.domain.wording import Action, words
 
 API = "/api/v1"
 API_HEADER = "Orchestra-Api"
@@ -135,8 +136,10 @@ class Link:
             return said
         return NotSignedIn(
             f'the server at {self.address} needs to know who you are, and the configuration has no "token".',
-            hint="maestro user token, where you are signed in already, prints one. "
-            "On the server's machine, its socket knows you without one.",
+            hint=words(
+                Action.MAKE_TOKEN,
+                ", where the server knows you already, prints one. Its socket, on its machine, needs none.",
+            ),
         )
 
     def close(self) -> None:
