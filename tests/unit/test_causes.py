@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestra.cli import node as nodes
-from orchestra.cli.job_record import attempt_state
+from orchestra.domain.job_text import attempt_state
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.models.nodes import Node, Slots

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from orchestra.cli import job_list, job_record
+from orchestra.cli import job_list
 from orchestra.cli.table import Column, Fit, align, cut, cut_start, fold, lines, width_of
 from orchestra.cli.task_list import layouts
+from orchestra.domain import job_text
 from orchestra.domain.estimates import Estimate
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import JobState, JobStatus, Queue, TaskState
@@ -192,7 +193,7 @@ def test_people_read_waiting_for_assigned_and_can_ask_for_it() -> None:
     job = SimpleNamespace(
         state=JobState.ASSIGNED, is_test=False, kill_requested=False, claimed=False, removed=False
     )
-    assert job_record.state_word(job) == "waiting"  # type: ignore[arg-type]
-    assert job_record.status_of(job).value == "assigned"  # type: ignore[arg-type]
+    assert job_text.state_word(job) == "waiting"  # type: ignore[arg-type]
+    assert job_text.status_of(job).value == "assigned"  # type: ignore[arg-type]
     assert job_list._status("waiting") is job_list._status("assigned") is JobStatus.ASSIGNED
     assert job_list._status("done") is JobStatus.DONE

@@ -8,11 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.job_record import end_words, job_record, state_word
+from orchestra.cli.job_record import job_record
 from orchestra.cli.output import Record, ago
 from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
+from orchestra.domain.job_text import end_words, state_word
 from orchestra.domain.states import JobState, JobStatus
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from orchestra import command_words
 from orchestra.cli.argument_types import whole
-from orchestra.cli.job_record import attempt_state, end_words
 from orchestra.cli.output import clean
 from orchestra.cli.reconnecting import reconnecting
 from orchestra.cli.task_record import task_title
@@ -18,6 +17,7 @@ from orchestra.cli.task_select import one_task, the_task
 from orchestra.cli.terminal import LogPrinter
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.job_text import attempt_state, end_words
 from orchestra.domain.models.logs import LogSource
 from orchestra.domain.states import Cause, JobStatus
 
@@ -232,7 +232,7 @@ def _follow(ctx: Context, ask: Interface, address: str) -> None:
             waits=waits,
             lines=ctx.args.lines,
         )
-    ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
+    ctx.out.note(f"--- attempt {last.number}: {clean(attempt_state(last))}")
 
 
 def _write_parts(

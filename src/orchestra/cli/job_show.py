@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestra.cli.job_record import attempt_state, job_record, state_word
+from orchestra.cli.job_record import job_record
 from orchestra.cli.output import Record, clean, local
 from orchestra.domain import human
+from orchestra.domain.job_text import attempt_state, state_word
 from orchestra.domain.outcome_text import leaves_log
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _attempt_lines(attempt: Attempt, *, revised: bool) -> Iterator[str]:
     on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
     test = ", a test" if attempt.is_test else ""
     revision = f", revision {attempt.revision}" if revised else ""
-    yield f"  attempt {attempt.number}   {on}{revision}{test}   {attempt_state(attempt)}"
+    yield f"  attempt {attempt.number}   {on}{revision}{test}   {clean(attempt_state(attempt))}"
     times = [f"claimed {local(attempt.claimed_at)}"]
     if attempt.started_at:
         times.append(f"started {_clock(attempt.started_at, attempt.claimed_at)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.states import JobStatus
-from orchestra.interface.answers.jobs import JobPage, JobReport
+from orchestra.interface.answers.jobs import AttemptReport, JobPage, JobReport
 from orchestra.interface.operation import Question
 
 PAGE = 5_000
@@ -37,3 +37,16 @@ class ShowJob(Question[JobReport]):
     """
 
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowAttempt(Question[AttemptReport]):
+    """One attempt of a job, with the command that it ran.
+
+    Raises:
+        NotFound: there is no such attempt.
+    """
+
+    task: int
+    index: int
+    attempt: int

@@ -16,6 +16,7 @@ class ReadLog(Question[LogChunk]):
 
     Raises:
         NotFound: there is no such attempt.
+        NotAllowed: the server keeps logs to the owners of the jobs.
     """
 
     task: int
@@ -34,6 +35,7 @@ class ReadLogPart(Question[LogPart]):
 
     Raises:
         NotFound: there is no such attempt.
+        NotAllowed: the server keeps logs to the owners of the jobs.
         BadInput: the offset is invalid.
     """
 

@@ -180,6 +180,9 @@ OPERATIONS = (
     Operation("job.list", jobs.ListJobs, "GET", "/tasks/{word}/jobs"),
     Operation("job.search", job_search.SearchJobs, "GET", "/jobs"),
     Operation("job.show", jobs.ShowJob, "GET", "/tasks/{address.task}/jobs/{address.index}"),
+    Operation(
+        "job.attempt", jobs.ShowAttempt, "GET", "/tasks/{task}/jobs/{index}/attempts/{attempt}"
+    ),
     Operation("job.log", logs.ReadLog, "GET", "/tasks/{task}/jobs/{index}/attempts/{attempt}/tail"),
     Operation(
         "job.log_part",

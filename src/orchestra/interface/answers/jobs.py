@@ -54,6 +54,14 @@ class JobReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptReport:
+    """An attempt, with the command that it ran: None if that cannot be told, because its config was an older one's."""
+
+    attempt: Attempt
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobsDone:
     """A change of jobs of one task; `jobs` counts those that were changed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.interface import jobs as ask
-from orchestra.interface.answers.jobs import JobPage, JobReport
+from orchestra.interface.answers.jobs import AttemptReport, JobPage, JobReport
 from orchestra.interface.local import Scope
 from orchestra.services.jobs import views
 
@@ -16,3 +16,7 @@ def list_jobs(scope: Scope, asked: ask.ListJobs) -> JobPage:
 
 def show_job(scope: Scope, asked: ask.ShowJob) -> JobReport:
     return views.show(scope.conn, asked.address)
+
+
+def show_attempt(scope: Scope, asked: ask.ShowAttempt) -> AttemptReport:
+    return views.show_attempt(scope.conn, asked.task, asked.index, asked.attempt)

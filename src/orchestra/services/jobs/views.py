@@ -5,14 +5,16 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain import file_waits
-from orchestra.domain.errors import NotFound
+from orchestra.domain.command import parse
+from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.job_address import parse_one_job
-from orchestra.domain.models.jobs import Job
+from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, JobStatus
 from orchestra.domain.storable import check_page
 from orchestra.domain.wording import Action, words
-from orchestra.interface.answers.jobs import JobPage, JobReport
+from orchestra.interface.answers.jobs import AttemptReport, JobPage, JobReport
+from orchestra.services.jobs.logs import no_such_attempt
 from orchestra.services.tasks import selection
 from orchestra.store.jobs import jobs as store
 from orchestra.store.nodes import unresponsive_folders
@@ -66,6 +68,29 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
     source = sources.config(conn, task.id)
     path = f"{source.root}/{job.config}" if source.is_folder else source.root
     return JobReport(task, job, tuple(attempts), path, _waits(conn, job))
+
+
+def show_attempt(conn: psycopg.Connection, task: int, index: int, number: int) -> AttemptReport:
+    """Return one attempt of a job, with its command.
+
+    Raises:
+        NotFound: there is no such attempt.
+    """
+    folder = selection.find(conn, str(task)).folder
+    for attempt in store.attempts(conn, task, index, task_folder=folder):
+        if attempt.number == number:
+            return AttemptReport(attempt, _command(conn, attempt))
+    raise no_such_attempt(task, index, number)
+
+
+def _command(conn: psycopg.Connection, attempt: Attempt) -> str | None:
+    found = store.command(conn, attempt)
+    if found is None:
+        return None
+    try:
+        return parse(found[0]).render(found[1])
+    except BadInput:  # a path that no command line can hold; the attempt failed for that
+        return None
 
 
 def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from orchestra.domain import log_lines
 from orchestra.domain.failure_reasons import Reason
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
+from orchestra.domain.models.sources import Source
 from orchestra.domain.states import Cause, JobState, JobStatus
 from orchestra.domain.usage import NOT_MEASURED, Usage
 from orchestra.store.driver.columns import Ints
@@ -178,6 +179,18 @@ def attempts(conn: psycopg.Connection, task: int, index: int, *, task_folder: st
         usage = Usage.taken_from(row)
         found.append(Attempt(**row, usage=usage, folder=str(folder)))
     return found
+
+
+def command(conn: psycopg.Connection, attempt: Attempt) -> tuple[str, dict[str, str]] | None:
+    """Return the command of an attempt's revision, and the path of each tag; None if its config is not known."""
+    key = {"task": attempt.task_id, "index": attempt.index, "number": attempt.number}
+    rows = fetch(conn, SQL.attempt_command, key)
+    if not rows:
+        return None
+    params = {"task": attempt.task_id, "revision": attempt.revision}
+    inputs = [Source(**row) for row in fetch(conn, SQL.revision_inputs, params)]
+    paths = {source.tag: source.path for source in inputs}
+    return rows[0]["command"], paths | {"IN": rows[0]["config"], "OUT": attempt.folder}
 
 
 def log_tail(

@@ -237,3 +237,23 @@ order by j.ordinal
 -- name: of_jobs
 -- By primary key.
 where j.task_id = %(task)s and j.ordinal = any(%(indexes)s::int[]) and j.done_attempt is not null
+
+-- name: attempt_command
+-- The command and the config of an attempt, as its revision has them. One row of each table.
+select r.command, case when v.is_folder then v.root || '/' || f.path else v.root end as config
+from attempt a
+join revision r on r.task_id = a.task_id and r.number = a.revision
+join dataset_version v on v.id = r.config_version_id
+join dataset_file f on f.version_id = v.id and f.ordinal = a.ordinal
+where a.task_id = %(task)s and a.ordinal = %(index)s and a.number = %(number)s
+
+-- name: revision_inputs
+-- What each tag stood for in a revision of a task.
+select
+    i.tag, d.name as dataset, v.number as version, v.root, v.is_folder, v.files,
+    case when v.files = 1 then f.path end as only_file
+from revision_input i
+join dataset_version v on v.id = i.version_id
+left join dataset d on d.id = v.dataset_id
+left join dataset_file f on f.version_id = v.id and f.ordinal = 0
+where i.task_id = %(task)s and i.number = %(revision)s
