@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.store.postgres import embedded
+from support import quick_start
 from support.waiting import wait_until
 
-PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
+MODULE = "orchestra.cli.main"
+PROGRAM = (sys.executable, "-m", MODULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +81,32 @@ class Maestro:
     ) -> Sentence:
         """Run a command to its end. `status` is the required exit status, None for any; `typed` is its stdin."""
         words = [str(argument) for argument in arguments]
-        done = subprocess.run(
+        done = self._run(words, typed, timeout)
+        said = Sentence(shlex.join(words), done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in said.err, said
+        assert "bug in Orchestra" not in said.err, said
+        assert status is None or said.status == status, said
+        return said
+
+    def _run(
+        self, words: list[str], typed: str | None, timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        env = self.environment()
+        if not self.within and quick_start.can_run(env):
+            return quick_start.run(
+                MODULE, words, cwd=self.folder, env=env, typed=typed, timeout=timeout
+            )
+        return subprocess.run(
             [*self.within, *PROGRAM, *words],
             check=False,
             cwd=self.folder,
-            env=self.environment(),
+            env=env,
             input=typed,
             stdin=subprocess.DEVNULL if typed is None else None,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
-        said = Sentence(shlex.join(words), done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in said.err, said
-        assert "bug in Orchestra" not in said.err, said
-        assert status is None or said.status == status, said
-        return said
 
     def line(self, command: str, **options: Any) -> Sentence:
         """Run a command as it is typed: `line("task list -a")`."""
