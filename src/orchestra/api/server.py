@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from orchestra.interface.operation import Interface, Request
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
+    from orchestra.files.upload_store import UploadStore
 
 T = TypeVar("T")
 
@@ -35,6 +36,9 @@ class Server:
         cluster: the id of the database.
         root_path: the prefix below which a proxy offers this server; "" without one.
         hosts: the names under which it answers, besides those of the loopback and numeric addresses.
+        roots: the folders that it may read, as their operator named them.
+        uploads: the folder for uploads, if there is one.
+        roots_in_use: the roots of the data sets' versions that begin with some text.
         state: what parts of the server keep with it, by name.
     """
 
@@ -47,6 +51,9 @@ class Server:
     cluster: str = ""
     root_path: str = ""
     hosts: frozenset[str] = frozenset()
+    roots: tuple[str, ...] = ()
+    uploads: UploadStore | None = None
+    roots_in_use: Callable[[str], Collection[str]] = lambda _: ()
     state: dict[str, Any] = field(default_factory=dict)
 
     def ask(self, identity: Identity, asked: Request[T]) -> T:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra import command_words
-from orchestra.cli import dataset_files, dataset_sweep
+from orchestra.cli import dataset_files, dataset_sweep, uploading
 from orchestra.cli.argument_types import whole
 from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, ago, clean, local, with_tilde
@@ -68,9 +68,10 @@ def _create(ctx: Context) -> None:
         )
     choice = dataset_files.choice(ctx)
     with ctx.interface() as ask:
-        ask(CheckNewDataSet(name))
+        full = ask(CheckNewDataSet(name))
         with checksums(ctx) as progress:
             found = file_lists.of_paths(paths, progress, choice)
+        found = uploading.taken(ctx, ask, full, found)
         made = ask(RegisterDataSet(name, found))
     ctx.out.item(
         made,
@@ -189,6 +190,8 @@ def _show(ctx: Context) -> None:
 def _lines(dataset: DataSet) -> Iterable[str]:
     yield f"{dataset.name}   {contents(dataset)}, version {dataset.version}"
     yield f"  {'folder' if dataset.is_folder else 'file':<11}{clean(dataset.root)}"
+    if dataset.source:
+        yield f"  uploaded   from {clean(dataset.source)}"
     if chosen := dataset_files.choice_words(dataset.choice):
         yield f"  chosen     {clean(chosen)}"
     yield f"  registered {local(dataset.created_at)} by {dataset.owner}"
@@ -239,6 +242,7 @@ def _update(ctx: Context) -> None:
             found = file_lists.again(
                 before, listed_files(ask, before), progress, choice=choice, paths=paths
             )
+        found = uploading.taken(ctx, ask, before.name, found)
         update = ask(UpdateDataSet(before.name, found, before.version_id))
     changes = update.changes
     if changes:
@@ -276,12 +280,17 @@ def _update(ctx: Context) -> None:
 
 
 def _delete(ctx: Context) -> None:
+    from orchestra.interface import uploading as uploads
     from orchestra.interface.dataset_changes import DeleteDataSet
 
     with ctx.interface() as ask:
         removal = ask(DeleteDataSet(_known_name(ctx)))
+        gone = uploads.remove(ask, removal)
     ctx.out.say(f"{removal.dataset.name} is deleted")
-    ctx.out.note(f"Its files stay in {clean(removal.dataset.root)}")
+    if gone:
+        ctx.out.note("Its uploaded files are removed from the server.")
+    else:
+        ctx.out.note(f"Its files stay in {clean(removal.dataset.root)}")
     if not removal.forgotten:
         ctx.out.note("Its list of files is kept for the ended tasks that used it.")
 

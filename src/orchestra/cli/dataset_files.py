@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestra.cli import uploading
 from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def arguments(parser: Parser, what: str) -> None:
         help=f"{what}; can be repeated",
     )
     choice_arguments(parser)
+    uploading.arguments(parser)
 
 
 def choice_arguments(parser: Parser) -> None:

@@ -24,6 +24,7 @@ def record(dataset: DataSet) -> Record:
         "owner": dataset.owner,
         "version": dataset.version,
         "path": dataset.root,
+        "source": dataset.source,
         "is_folder": dataset.is_folder,
         "files": dataset.files,
         "bytes": dataset.bytes,

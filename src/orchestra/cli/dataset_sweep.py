@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestra.cli import uploading
 from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, clean
 from orchestra.domain import human
@@ -78,6 +79,7 @@ def sweep_arguments(parser: Parser) -> None:
         action="store_true",
         help="show the number of configs and the first three, but write nothing",
     )
+    uploading.arguments(parser)
 
 
 def grid_arguments(parser: Parser) -> None:
@@ -140,8 +142,12 @@ def _create(ctx: Context, planned: Plan) -> None:
 
     name, folder = ctx.args.name, ctx.args.path.absolute()
     with ctx.interface() as ask:
-        ask(CheckNewDataSet(name))
-        made = write(ctx, planned, name, folder, lambda found: ask(RegisterDataSet(name, found)))
+        full = ask(CheckNewDataSet(name))
+
+        def register(found: Manifest) -> DataSet:
+            return ask(RegisterDataSet(name, uploading.taken(ctx, ask, full, found)))
+
+        made = write(ctx, planned, name, folder, register)
     ctx.out.item(
         made.dataset,
         lambda found: [f"{found.name}: {contents(found)}, checksums taken"],

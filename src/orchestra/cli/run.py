@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from orchestra.cli import run_files, run_options, run_program, task_create
+from orchestra.cli import run_files, run_options, run_program, task_create, uploading
 from orchestra.cli.dataset_record import contents
 from orchestra.cli.exit_statuses import INTERRUPTED
 from orchestra.cli.output import Record, clean
@@ -75,7 +75,7 @@ def _create(ctx: Context, ask: Interface, program: Program, configs: Configs) ->
             run_program.note_changes(ctx, program)
             return None
         try:
-            run = configs.used(folder, partial(_created, ask, named, files))
+            run = configs.used(folder, partial(_created, ctx, ask, named, files))
         except AlreadyExists:
             if ctx.args.name:
                 raise
@@ -85,10 +85,16 @@ def _create(ctx: Context, ask: Interface, program: Program, configs: Configs) ->
         return run.task
 
 
-def _created(ask: Interface, new: NewTask, others: tuple[Files, ...], configs: Files) -> Run:
+def _created(
+    ctx: Context, ask: Interface, new: NewTask, others: tuple[Files, ...], configs: Files
+) -> Run:
     from orchestra.interface.runs import CreateRun
 
-    return ask(CreateRun(new, (configs, *others)))
+    files = tuple(
+        replace(each, manifest=uploading.taken(ctx, ask, each.name, each.manifest))
+        for each in (configs, *others)
+    )
+    return ask(CreateRun(new, files))
 
 
 def _request(ctx: Context, ask: Interface, program: Program) -> tuple[NewTask, tuple[Files, ...]]:

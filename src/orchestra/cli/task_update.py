@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestra.cli import dataset_files
+from orchestra.cli import dataset_files, uploading
 from orchestra.cli.dataset import checksums, note_left_out
 from orchestra.cli.output import Record, clean
 from orchestra.domain import human
@@ -26,7 +27,11 @@ def update(ctx: Context, ask: Interface, task: int) -> bool:
     args = ctx.args
     with checksums(ctx) as progress:
         read, updated = rereading.update(
-            ask, task, every=args.all, bypass=args.bypass, progress=progress
+            *(ask, task),
+            every=args.all,
+            bypass=args.bypass,
+            progress=progress,
+            take=partial(uploading.taken, ctx, ask),
         )
     for note in _not_read(read):
         ctx.out.note(note)
@@ -110,6 +115,7 @@ def add_arguments(parser: Parser) -> None:
         help="configs, or a folder with configs: one job for each file",
     )
     dataset_files.choice_arguments(parser)
+    uploading.arguments(parser)
 
 
 def add(ctx: Context) -> None:
@@ -119,10 +125,12 @@ def add(ctx: Context) -> None:
     from orchestra.interface.task_inputs import AddConfigs
 
     with ctx.interface() as ask:
-        task = ask(FindTask(ctx.names.task(ctx.args.task))).id
+        found = ask(FindTask(ctx.names.task(ctx.args.task)))
+        task, name = found.id, found.name
         with checksums(ctx) as progress:
             files = file_lists.of_paths(ctx.args.files, progress, dataset_files.choice(ctx))
         note_left_out(ctx, files)
+        files = uploading.taken(ctx, ask, name, files)
         added = ask(AddConfigs(task, files))
     ctx.out.item(added, _added_lines, record=_added_record, key=lambda done: done.before.id)
     for note in _added_notes(added):

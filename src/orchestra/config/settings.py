@@ -101,11 +101,6 @@ class Settings:
     )
     server: str | None = _setting("text", "address of a `maestro server`, instead of `postgres`")
     token: str | None = _setting("text", "your personal token for `server`", secret=True)
-    log_roots: tuple[str, ...] | None = _setting(
-        "list",
-        "folders, as full paths, below which a `maestro server` reads jobs' logs itself; it asks pilots for other logs",
-        shown="`volume`",
-    )
     server_names: tuple[str, ...] = _setting(
         "list",
         "further host names under which a `maestro server` answers, such as that of the proxy before it",
@@ -124,6 +119,23 @@ class Settings:
         "the tunnel then needs no token; on or off",
         False,
         shown="off",
+    )
+    server_roots: tuple[str, ...] | None = _setting(
+        "list",
+        "folders, as full paths, below which a `maestro server` reads jobs' logs and compares files of data "
+        "sets",
+        shown="`volume`",
+    )
+    upload_root: Path | None = _setting(
+        "folder",
+        "where `maestro server` keeps files that users upload; nodes must have it under the same path",
+        shown="no uploads",
+    )
+    upload_limit: int = _setting(
+        "size",
+        "how much each user may have there; 0 for no limit",
+        10_000_000_000,
+        shown='"10 GB"',
     )
     data_dir: Path | None = _setting(
         "folder",

@@ -48,7 +48,9 @@ def compare(before: DataSet, entries: Iterable[ManifestEntry], now: Manifest) ->
         added=len(new.keys() - old.keys()),
         removed=len(old.keys() - new.keys()),
         changed=sum(old[path] != new[path] for path in both),
-        moved=(before.root, before.is_folder) != (now.root, now.is_folder),
+        # An upload has another folder for each version.
+        moved=(before.source or before.root, before.is_folder)
+        != (now.source or now.root, now.is_folder),
         chosen_otherwise=before.choice != now.choice,
     )
 
@@ -63,6 +65,8 @@ def check(manifest: Manifest) -> None:
     _check_path(root)
     if not root.startswith("/"):
         raise BadInput(f"{root} is not an absolute path.")
+    if manifest.source is not None:
+        _check_path(manifest.source)
     if not entries:
         raise BadInput(f"the folder {root} has no files.")
     if len(entries) > LARGEST:

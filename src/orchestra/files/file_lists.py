@@ -16,7 +16,7 @@ from orchestra.domain.human import listed, one_line
 from orchestra.domain.models.datasets import USUAL, DataSet, FileChoice, Manifest
 from orchestra.domain.naming import natural_key
 from orchestra.domain.wording import Field, words
-from orchestra.files import fs_health
+from orchestra.files import fs_health, local_machine
 from orchestra.files.listing import check_path_text, skipped_sentence
 from orchestra.files.manifest import Progress, absolute, read_files, scan
 
@@ -81,24 +81,42 @@ def again(
         return of_paths(paths, progress, choice or as_before)
     if dataset.choice.listed:
         return _list_again(dataset, list(listed_files), progress, choice or dataset.choice)
-    return scan(dataset.root, progress, choice or dataset.choice)
+    return scan(_place(dataset), progress, choice or dataset.choice)
 
 
 def _list_again(
     dataset: DataSet, names: Sequence[str], progress: Progress | None, choice: FileChoice
 ) -> Manifest:
-    fs_health.check(dataset.root)
-    missing = [name for name in names if not Path(dataset.root, name).exists()]
+    root = _place(dataset)
+    fs_health.check(root)
+    missing = [name for name in names if not Path(root, name).exists()]
     if len(missing) == len(names):
-        raise BadInput(f"none of the files in the list of {dataset.name} exists in {dataset.root}.")
+        raise BadInput(f"none of the files in the list of {dataset.name} exists in {root}.")
     gone = set(missing)
     found = _of_list(
-        dataset.root,
+        root,
         [name for name in names if name not in gone],
         progress,
         replace(choice, listed=True),
     )
     return replace(found, missing=tuple(missing))
+
+
+def _place(dataset: DataSet) -> str:
+    """Return where a data set's files are on this machine.
+
+    Raises:
+        BadInput: they were uploaded from another machine.
+    """
+    if dataset.source is None:
+        return dataset.root
+    host, _, path = dataset.source.partition(":")
+    if host != local_machine.host():
+        raise BadInput(
+            f"the files of {dataset.name} were uploaded from {host}, where they are in {path}.",
+            hint=words("Run this there, or name other files with ", Field.PATH, "."),
+        )
+    return path
 
 
 def _of_list(

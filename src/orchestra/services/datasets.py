@@ -72,6 +72,11 @@ def versions(conn: psycopg.Connection, name: str, *, limit: int) -> list[DataSet
     return store.versions(conn, find(conn, name).id, limit=limit)
 
 
+def roots_in_use(conn: psycopg.Connection, prefix: str) -> set[str]:
+    """Return the roots that begin with a prefix of all versions of data sets, deleted ones that tasks use included."""
+    return store.roots_in_use(conn, prefix)
+
+
 def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> str:
     """Return the full name of a new data set of the caller; called before its files are read.
 

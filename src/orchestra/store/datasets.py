@@ -52,9 +52,11 @@ def _dataset(row: Mapping[str, Any]) -> DataSet:
     return DataSet(**{**row, "choice": file_choice.from_json(row["choice"])})
 
 
-def of_root(conn: psycopg.Connection, owner_id: int, root: str) -> list[DataSet]:
-    """Return a user's data sets whose newest version has this root."""
-    params = {"owner": owner_id, "root": root}
+def of_root(
+    conn: psycopg.Connection, owner_id: int, root: str, source: str | None
+) -> list[DataSet]:
+    """Return a user's data sets whose newest version has this root, or was uploaded from the same source."""
+    params = {"owner": owner_id, "root": root, "source": source}
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_root, params)
     return [_dataset(row) for row in rows]
 
@@ -63,6 +65,11 @@ def versions(conn: psycopg.Connection, dataset: int, *, limit: int) -> list[Data
     """Return the newest versions of a data set, newest first."""
     rows = fetch(conn, SQL.versions, {"dataset": dataset, "limit": limit})
     return [DataSetVersion(**row) for row in rows]
+
+
+def roots_in_use(conn: psycopg.Connection, prefix: str) -> set[str]:
+    """Return the roots of all versions that begin with a prefix, those kept for ended tasks included."""
+    return {row["root"] for row in fetch(conn, SQL.roots_in_use, {"prefix": prefix})}
 
 
 def names(conn: psycopg.Connection) -> list[str]:
@@ -103,6 +110,7 @@ def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifes
         "files": len(manifest.entries),
         "bytes": manifest.bytes,
         "choice": choice and Jsonb(choice),
+        "source": manifest.source,
     }
     version = int(fetch(conn, SQL.add_version, params)[0]["id"])
     with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:

@@ -4,7 +4,7 @@
 -- The head of every query for whole data sets, with their newest version. Walks (dataset_id, number).
 select
     d.id, d.name, p.name as owner, v.id as version_id, v.number as version, v.root, v.is_folder, v.files, v.bytes,
-    d.created_at, v.created_at as updated_at, v.choice
+    d.created_at, v.created_at as updated_at, v.choice, v.source
 from dataset d
 join person p on p.id = d.owner_id
 cross join lateral (
@@ -23,8 +23,9 @@ where d.deleted_at is null and (%(owner)s::text is null or p.name = %(owner)s)
 order by d.name
 
 -- name: of_root
--- Those of one owner whose newest version has this root.
-where d.deleted_at is null and d.owner_id = %(owner)s and v.root = %(root)s
+-- Those of one owner whose newest version has this root, or was uploaded from the same place.
+where d.deleted_at is null and d.owner_id = %(owner)s
+    and case when v.source is null then v.root = %(root)s else v.source = %(source)s end
 
 -- name: versions
 -- Walks (dataset_id, number) from its end.
@@ -37,6 +38,10 @@ limit %(limit)s
 -- name: names
 -- For "did you mean": newest first, no more than a suggestion needs.
 select name from dataset where deleted_at is null order by id desc limit 2000
+
+-- name: roots_in_use
+-- The roots of all versions that begin with a prefix. Reads all versions: the server asks rarely.
+select distinct root from dataset_version where starts_with(root, %(prefix)s)
 
 -- name: names_taken
 select name from dataset where name = any(%(names)s) and deleted_at is null
@@ -56,10 +61,10 @@ returning id
 
 -- name: add_version
 -- The next number. A version without a data set (the outputs of a task) is number 1.
-insert into dataset_version (dataset_id, number, root, is_folder, files, bytes, choice)
+insert into dataset_version (dataset_id, number, root, is_folder, files, bytes, choice, source)
 select
     %(dataset)s::integer, coalesce(max(number), 0) + 1, %(root)s::text, %(is_folder)s::boolean, %(files)s::integer,
-    %(bytes)s::bigint, %(choice)s::jsonb
+    %(bytes)s::bigint, %(choice)s::jsonb, %(source)s::text
 from dataset_version
 where dataset_id = %(dataset)s::integer
 returning id

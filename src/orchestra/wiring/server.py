@@ -97,20 +97,20 @@ class Database:
             self._pool.putconn(conn)
 
 
-def log_roots(settings: Settings) -> list[Path]:
-    """Return the folders below which the server may read logs.
+def served_roots(settings: Settings) -> tuple[str, ...]:
+    """Return the folders below which the server may read files.
 
     Raises:
         ConfigurationError: one of them is no full path.
     """
-    if settings.log_roots is None:
-        return [settings.volume] if settings.volume else []
-    for root in settings.log_roots:
+    if settings.server_roots is None:
+        return (str(settings.volume),) if settings.volume else ()
+    for root in settings.server_roots:
         if not root.startswith("/"):
             raise ConfigurationError(
-                f'{settings.origin("log_roots")}: log_roots needs full paths, not "{root}".'
+                f'{settings.origin("server_roots")}: server_roots needs full paths, not "{root}".'
             )
-    return [Path(root) for root in settings.log_roots]
+    return tuple(str(Path(root)) for root in settings.server_roots)
 
 
 def make_server(settings: Settings, database: Database, **options: Any) -> Server:
@@ -120,12 +120,14 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     from orchestra.files.served_logs import ServedLogs
     from orchestra.interface import codec
     from orchestra.interface.local import Local, Through
-    from orchestra.services import answers
+    from orchestra.services import answers, datasets
     from orchestra.services.database.watching import Watcher
     from orchestra.wiring.database import reconnect
     from orchestra.wiring.server_accounts import DatabaseAccounts
+    from orchestra.wiring.uploads import upload_store
 
-    logs = ServedLogs(log_roots(settings))
+    roots = served_roots(settings)
+    logs = ServedLogs([Path(root) for root in roots])
 
     def local(conn: psycopg.Connection, identity: Identity) -> Local:
         return Local.behind(conn, Through(identity, settings.open_logs), logs.read)
@@ -146,16 +148,33 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 
     accounts = DatabaseAccounts(settings, database.connection)
     hosts = frozenset(name.lower() for name in (*settings.server_names, socket.gethostname()))
-    return Server(settings, interface, once, accounts, Hub(open_watch), hosts=hosts, **options)
+
+    def roots_in_use(prefix: str) -> set[str]:
+        with database.connection() as conn:
+            return datasets.roots_in_use(conn, prefix)
+
+    return Server(
+        settings,
+        interface,
+        once,
+        accounts,
+        Hub(open_watch),
+        hosts=hosts,
+        roots=roots,
+        uploads=upload_store(settings),
+        roots_in_use=roots_in_use,
+        **options,
+    )
 
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import logs, openapi, operations, results, streams
+    from orchestra.api import logs, openapi, operations, results, streams, uploads
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints(but=streams.REPLACED)
     yield from streams.ENDPOINTS
+    yield from uploads.ENDPOINTS
     yield from openapi.ENDPOINTS
     yield from logs.ENDPOINTS
     yield from results.ENDPOINTS
@@ -169,14 +188,16 @@ def serve(
     """Serve until SIGTERM or Ctrl-C, and tell the commands of this account so. `options` are those of `make_server`."""
     from orchestra.api.records import announced
     from orchestra.wiring.folders import servers_folder
+    from orchestra.wiring.uploads import swept
 
     for each in sockets:
         each.listen(BACKLOG)
     database = Database(settings)
-    process = make_process(make_server(settings, database, cluster=cluster, **options))
+    server = make_server(settings, database, cluster=cluster, **options)
+    process = make_process(server)
     database.open()
     try:
-        with announced(servers_folder(settings, cluster), record):
+        with announced(servers_folder(settings, cluster), record), swept(server):
             process.run(sockets=sockets)
     finally:
         database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.config import Settings
 
 
 def _run_arguments(parser: Parser) -> None:
@@ -37,6 +39,19 @@ def _run_arguments(parser: Parser) -> None:
         help="also listen at a Unix socket, whose peers need no token; its folder decides who can connect",
     )
 
+    parser.add_argument(
+        "--root",
+        dest="roots",
+        action="append",
+        metavar="FOLDER",
+        help="a folder below which it may read logs and compare files; can be repeated (default: the setting "
+        "server_roots)",
+    )
+    parser.add_argument(
+        "--uploads",
+        metavar="FOLDER",
+        help="where to keep files that users upload (default: the setting upload_root)",
+    )
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -47,6 +62,7 @@ def _run(ctx: Context) -> None:
 
     with database(ctx) as conn:
         cluster = admin.cluster_id(conn)
+    settings = _with_folders(ctx)
     sockets = [_tcp(ctx.args.host, ctx.args.port)]
     name, port = sockets[0].getsockname()[:2]
     url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
@@ -54,7 +70,29 @@ def _run(ctx: Context) -> None:
         sockets.append(_unix(ctx.args.socket))
     print(url, flush=True)
     record = Record(os.getpid(), url, ctx.args.socket, ctx.args.background)
-    serve(ctx.settings, sockets, cluster, record)
+    serve(settings, sockets, cluster, record)
+
+
+def _with_folders(ctx: Context) -> Settings:
+    """Return the settings with the folders that the arguments name.
+
+    Raises:
+        VolumeError, ConfigurationError: a folder cannot be used.
+    """
+    from dataclasses import replace
+
+    from orchestra.files.local_machine import full_path
+    from orchestra.wiring.server import served_roots
+    from orchestra.wiring.uploads import upload_store
+
+    found = ctx.settings
+    if ctx.args.roots:
+        found = replace(found, server_roots=tuple(full_path(each) for each in ctx.args.roots))
+    if ctx.args.uploads:
+        found = replace(found, upload_root=Path(full_path(ctx.args.uploads)))
+    served_roots(found)
+    upload_store(found)
+    return found
 
 
 def _tcp(host: str, port: int | None) -> socket.socket:

@@ -31,7 +31,11 @@ USUAL = FileChoice()
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A registered list of files; new tasks use `version`."""
+    """A registered list of files; new tasks use `version`.
+
+    Args:
+        source: where files that were uploaded come from: a machine's name, ":" and a path there.
+    """
 
     id: int
     name: str
@@ -45,6 +49,7 @@ class DataSet:
     created_at: datetime
     updated_at: datetime
     choice: FileChoice = USUAL
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class Manifest:
         choice: how the files were chosen.
         unmatched: the patterns of the choice that match no file.
         missing: the files of a list that do not exist any more.
+        source: where files that were uploaded come from, as in a data set.
     """
 
     root: str
@@ -98,6 +104,7 @@ class Manifest:
     choice: FileChoice = USUAL
     unmatched: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    source: str | None = None
 
     @property
     def bytes(self) -> int:

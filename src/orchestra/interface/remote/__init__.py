@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestra.domain.errors import BadInput, NotSignedIn, OrchestraError, ServerUnavailable
 from orchestra.interface import codec, problems
 from orchestra.interface.operation import Request
 from orchestra.interface.remote.link import API, Link, Reply
 from orchestra.interface.table import OPERATIONS, Operation
+
+if TYPE_CHECKING:
+    from orchestra.interface.uploads import Uploads
 
 T = TypeVar("T")
 
@@ -47,19 +51,46 @@ class Remote:
         answer: T = self._read(operation.answer, reply)
         return answer
 
+    @property
+    def uploads(self) -> Uploads:
+        """The uploads of the server."""
+        from orchestra.interface.remote.uploads import RemoteUploads
+
+        return RemoteUploads(self._carry)
+
+    def _carry(self, sent: codec.Written, kind: Any) -> Any:
+        """Have a request carried out that does no harm when it is repeated, and return its answer."""
+        reply = self._exchange(sent, CHANGE_WITHIN)
+        if reply.status >= 400:
+            raise self._error(reply)
+        return self._read(kind, reply)
+
     def _send(self, operation: Operation, sent: codec.Written) -> Reply:
         within = CHANGE_WITHIN if operation.changes else QUESTION_WITHIN
         headers = {"Idempotency-Key": secrets.token_hex(16)} if operation.takes_key else {}
+        return self._exchange(
+            sent, within, headers, is_secret=operation.secret, is_change=operation.changes
+        )
+
+    def _exchange(
+        self,
+        sent: codec.Written,
+        within: float,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        *,
+        is_secret: bool = False,
+        is_change: bool = False,
+    ) -> Reply:
         lost, deadline = None, 0.0
         while True:
             try:
                 return self._link.exchange(sent.method, API + sent.target, sent.body, headers)
             except ServerUnavailable as error:
-                if lost is None and error.params.get("lost") and not operation.secret:
+                if lost is None and error.params.get("lost") and not is_secret:
                     lost, deadline = error, monotonic() + within
                     continue  # at once: the connection may have been an idle one that was closed
                 if lost is None or monotonic() > deadline:
-                    unsure = operation.changes and (lost or error.params.get("unsure"))
+                    unsure = is_change and (lost or error.params.get("unsure"))
                     raise _unsure(lost or error) if unsure else error from None
             self._pause(PAUSE)
 

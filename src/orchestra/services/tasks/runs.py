@@ -75,7 +75,7 @@ def _alike(conn: psycopg.Connection, caller: Caller, files: Files) -> list[DataS
     now = files.manifest
     found = [
         each
-        for each in store.of_root(conn, caller.user.id, now.root)
+        for each in store.of_root(conn, caller.user.id, now.root, now.source)
         if (each.is_folder, each.choice) == (now.is_folder, now.choice)
     ]
     return sorted(found, key=lambda each: (each.name != files.name, each.id))

@@ -51,6 +51,9 @@ create table web_session (
 create index web_session_person on web_session (person_id);
 create index web_session_token on web_session (token_id);
 
+-- source: where the files of a version that was uploaded come from: a machine's name, ":" and a path there.
+alter table dataset_version add column source text;
+
 -- Answers to changes that were made with an idempotency key: the same key gets the same answer, and makes no second
 -- change. request: SHA-256 of the operation and its content.
 create table api_answer (
