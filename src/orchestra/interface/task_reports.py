@@ -11,13 +11,14 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ShowTask(Question[TaskReport]):
-    """The report on a task, named by number or name.
+    """The report on a task, named by number or name; its failures are left out unless `failures`.
 
     Raises:
         BadInput, NotFound: there is none.
     """
 
     word: str
+    failures: bool = True
 
 
 @dataclass(frozen=True, slots=True)

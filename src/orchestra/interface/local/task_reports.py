@@ -10,7 +10,7 @@ from orchestra.services.tasks import selection, views
 
 
 def show_task(scope: Scope, asked: ask.ShowTask) -> TaskReport:
-    return views.show(scope.conn, asked.word)
+    return views.show(scope.conn, asked.word, failures=asked.failures)
 
 
 def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[Sentence, ...]:

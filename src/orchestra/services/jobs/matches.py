@@ -14,7 +14,6 @@ from orchestra.domain.failure_reasons import parse_reason
 from orchestra.domain.human import listed
 from orchestra.domain.log_lines import pattern_regex
 from orchestra.domain.models.job_choice import JobChoice
-from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobStatus
 from orchestra.domain.storable import check_reason
@@ -39,7 +38,7 @@ Place = tuple[JobStatus, int]
 class Page:
     """Jobs that match among some that were looked at, and where the next ones begin; None at the end."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[store.JobToChange]
     following: Place | None
 
 
@@ -57,7 +56,7 @@ def retry(
         NotFound, Refused: the task does not exist or does not allow it.
     """
 
-    def again(jobs: Sequence[Job]) -> int:
+    def again(jobs: Sequence[store.JobToChange]) -> int:
         indexes = [job.index for job in jobs if not job.removed]
         return lifecycle.retry_jobs(conn, task, indexes, by=caller.name) if indexes else 0
 
@@ -80,7 +79,7 @@ def kill(
     """
     why = check_reason(why)
 
-    def end(jobs: Sequence[Job]) -> int:
+    def end(jobs: Sequence[store.JobToChange]) -> int:
         indexes = [job.index for job in jobs]
         return lifecycle.kill_jobs(conn, task, indexes, by=caller.name, why=why) if indexes else 0
 
@@ -137,7 +136,7 @@ def _change(
     choice: JobChoice,
     start: Place | None,
     statuses: Sequence[JobStatus],
-    act: Callable[[Sequence[Job]], int],
+    act: Callable[[Sequence[store.JobToChange]], int],
 ) -> JobsMatched:
     before = actions.own_task(conn, caller, task)
     wanted = filter_of(choice)
@@ -173,14 +172,13 @@ def page_from(
     status, first = place
     if status not in statuses:
         raise BadInput("a change goes on where an answer to the same request ended.")
-    found = store.matching(
+    found = store.changeable(
         conn,
         task.id,
         status,
         wanted,
         first=first,
         look=CHUNK,
-        most=CHUNK,
         few_done=views.has_few(task, status),
     )
     if found.looked == CHUNK and found.looked_to is not None:

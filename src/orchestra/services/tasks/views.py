@@ -23,8 +23,8 @@ from orchestra.store.tasks import tasks as store
 EVENTS = 20
 
 
-def show(conn: psycopg.Connection, word: str) -> TaskReport:
-    """Return the report on one task.
+def show(conn: psycopg.Connection, word: str, *, failures: bool = True) -> TaskReport:
+    """Return the report on one task, with its failures if these are asked for.
 
     Raises:
         NotFound: there is no task with that number or name.
@@ -37,7 +37,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         config=sources.config(conn, task.id),
         inputs=tuple(sources.inputs(conn, task.id)),
         events=tuple(facts.events(conn, task.id, limit=EVENTS)),
-        failures=tuple(facts.failures(conn, task.id)) if has_failures(task) else (),
+        failures=tuple(facts.failures(conn, task.id)) if failures and has_failures(task) else (),
         waiting=waiting_reasons(conn, task),
         ends=estimate_end(task, now),
         cpu_seconds=cpu,

@@ -110,13 +110,33 @@ class Matches:
     looked_to: int | None
 
 
-def search_statement(status: JobStatus | None, *, few_done: bool = False) -> Any:
+@dataclass(frozen=True, slots=True)
+class JobToChange:
+    """What a change of a job depends on."""
+
+    index: int
+    state: JobState
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changeable:
+    """The same as `Matches`, for changes of all jobs that match."""
+
+    jobs: list[JobToChange]
+    looked: int
+    looked_to: int | None
+
+
+def search_statement(
+    status: JobStatus | None, *, few_done: bool = False, shown: bool = True
+) -> Any:
     """Return the statement that looks for jobs with one status, or all, in a part of a task."""
     choice = SQL.choose_few_done if few_done else _CHOICES[status]
-    return (
-        f"with looked as materialized (\n{choice}\n), chosen as (\n{SQL.choose_matching}\n), "
-        f"shown as (\n{SQL.show_chosen}\n)\n{SQL.show_matching}"
-    )
+    found = f"with looked as materialized (\n{choice}\n), chosen as (\n{SQL.choose_matching}\n)"
+    if not shown:
+        return f"{found}\n{SQL.list_matching}"
+    return f"{found}, shown as (\n{SQL.show_chosen}\n)\n{SQL.show_matching}"
 
 
 def matching(
@@ -131,15 +151,7 @@ def matching(
     few_done: bool = False,
 ) -> Matches:
     """Look at `look` jobs of a task from index `first` on, and return those wanted, at most `most`."""
-    params = {
-        "task": task,
-        "first": first,
-        "limit": look,
-        "status": status,
-        "state": status,
-        "most": most,
-        **wanted.params,
-    }
+    params = _search(task, status, wanted, first, look) | {"most": most}
     rows = fetch(conn, search_statement(status, few_done=few_done), params)
     looked, looked_to = rows[0]["looked"], rows[0]["looked_to"]
     found = []
@@ -148,6 +160,34 @@ def matching(
         if row["task_id"] is not None:
             found.append(job_from_row(row))
     return Matches(found, looked, looked_to)
+
+
+def changeable(
+    conn: psycopg.Connection,
+    task: int,
+    status: JobStatus,
+    wanted: Filter,
+    *,
+    first: int,
+    look: int,
+    few_done: bool,
+) -> Changeable:
+    """Look at `look` jobs of a task from index `first` on, and return all those wanted."""
+    params = _search(task, status, wanted, first, look) | {"most": look}
+    rows = fetch(conn, search_statement(status, few_done=few_done, shown=False), params)
+    jobs = [
+        JobToChange(row["index"], JobState(row["state"]), row["removed"])
+        for row in rows
+        if row["index"] is not None
+    ]
+    return Changeable(jobs, rows[0]["looked"], rows[0]["looked_to"])
+
+
+def _search(
+    task: int, status: JobStatus | None, wanted: Filter, first: int, look: int
+) -> dict[str, Any]:
+    part = {"task": task, "first": first, "limit": look, "status": status, "state": status}
+    return {**part, **wanted.params}
 
 
 def by_key(conn: psycopg.Connection, task: int, index: int) -> Job | None:

@@ -113,6 +113,13 @@ from (select max(ordinal) as looked_to, count(*) as looked from looked) as l
 left join shown s on true
 order by s.index
 
+-- name: list_matching
+-- The same without what is shown of a job, for changes of all that match.
+select l.looked_to, l.looked, c.ordinal as index, c.state::text as state, c.removed
+from (select max(ordinal) as looked_to, count(*) as looked from looked) as l
+left join chosen c on true
+order by c.ordinal
+
 -- name: choose_one
 select * from job where task_id = %(task)s and ordinal = %(index)s
 

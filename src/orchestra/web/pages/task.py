@@ -60,7 +60,7 @@ def show(call: Call) -> Response:
     task, form = number_of(call), asked(call)
     choice, first = choice_of(form), number(form, "from", 0)
     with call.server.interface(call.identity) as ask:
-        report = ask(ShowTask(str(task)))
+        report = ask(ShowTask(str(task), failures=False))
         failures = ask(FailuresOf(str(task)))
         search = SearchJobs(
             str(task),
