@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
 
-from orchestra.domain.errors import BadInput, NotAllowed, OrchestraError
+from orchestra.domain.errors import BadInput, NotAllowed
+from orchestra.domain.identities import UnixAccount
+from orchestra.interface.operation import Request
 from orchestra.interface.table import OPERATIONS, Operation, Who
+from orchestra.interface.user_changes import CreateUser
+from orchestra.services.users import tokens, users
+from support.asgi import InProcess
+from support.people import caller
 from support.rights import ADMIN, CASES, OTHER, Case, scene
 from support.world import World
 
@@ -32,29 +40,60 @@ def test_the_table_says_who_may(operation: Operation) -> None:
 
 @pytest.mark.parametrize("operation", TAKES_A_RIGHT, ids=lambda operation: operation.name)
 def test_who_may_and_who_is_refused(world: World, operation: Operation) -> None:
+    """Over a connection, and over HTTP with a token; nobody may do anything there."""
     there = scene(world)
+    server = InProcess(world.conn)
+    secrets = {user.name: secret_of(world.conn, user.name) for user in users.everybody(world.conn)}
+    before = rows(world.conn)
     for case in CASES[operation.name]:
         for me in (case.owner, OTHER, ADMIN):
             asked = case.ask(replace(there, me=me))
             assert type(asked) is operation.request
-            before = rows(world.conn)
-            refusal = None
-            with world.conn.transaction(force_rollback=True):
-                try:
-                    world.interface(me)(asked)
-                except (NotAllowed, BadInput) as error:
-                    refusal = error
-                changed = rows(world.conn) != before
-            check(case, me, refusal)
-            assert changed is (operation.changes and refusal is None), (me, asked)
+            assert server.ask(asked, None).status == 401
+            ways = [partial(ask_directly, world)]
+            if me in secrets:
+                ways.append(partial(ask_over_http, server, secrets[me]))
+            for ask in ways:
+                with world.conn.transaction(force_rollback=True):
+                    refusal = ask(me, asked)
+                    changed = rows(world.conn) != before
+                check(case, me, refusal)
+                assert changed is (operation.changes and refusal is None), (me, asked)
+    assert rows(world.conn) == before
 
 
-def check(case: Case, me: str, refusal: OrchestraError | None) -> None:
+def secret_of(conn: psycopg.Connection, name: str) -> str:
+    """A token of a user, whose use is not noted within a minute."""
+    secret = tokens.create(conn, caller(conn, name), UnixAccount(name, "gauss")).secret
+    conn.execute("update api_token set last_used_at = now()")
+    return secret
+
+
+def ask_directly(world: World, me: str, asked: Request[Any]) -> str | None:
+    """Make a request, and return why it was refused."""
+    try:
+        world.interface(me)(asked)
+    except (NotAllowed, BadInput) as error:
+        return str(error)
+    return None
+
+
+def ask_over_http(server: InProcess, secret: str, _me: str, asked: Request[Any]) -> str | None:
+    """Make a request, and return why it was refused."""
+    answer = server.ask(asked, secret)
+    if answer.status == 409 and "already exists" in answer.json["detail"]:
+        assert type(asked) is CreateUser, "who has a token is a user already"
+        return None
+    assert answer.status in (200, 403, 422), answer
+    return None if answer.status == 200 else str(answer.json["detail"])
+
+
+def check(case: Case, me: str, refusal: str | None) -> None:
     if me in case.may:
         assert refusal is None, f"{me}: {refusal}"
     else:
         assert refusal is not None, f"{me} may"
-        assert case.refusal.format(me=me) in str(refusal)
+        assert case.refusal.format(me=me) in refusal
 
 
 def rows(conn: psycopg.Connection) -> list[tuple[str, str]]:

@@ -36,6 +36,7 @@ PAGES = {
     Action.LOSE_NODE: ("give up node {name}", "/nodes/{name}/lost"),
     Action.LIST_USERS: ("the list of users", "/users"),
     Action.LIST_MAILS: ("your mails", "/mails"),
+    Action.LIST_TOKENS: ("the list of your tokens", "/tokens"),
 }
 """The words of a link, and the path of its page below the server's root."""
 
