@@ -241,7 +241,7 @@ def test_what_the_database_did_not_keep_is_said_to_be_left_out(
     world: World, pilot: Pilot, hostile_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "_POLL_DATABASE", 0)
-    world.conn.execute("update pilot set sends_logs = false")  # it is of schema 15
+    world.conn.execute("update pilot set log_sender = null")  # it is of schema 15
     world.task(1, test_jobs=0, folder=str(hostile_dir))
     world.conduct(2)
     (grant,) = pilot.claim()

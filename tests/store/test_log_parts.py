@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,9 +14,12 @@ from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models.logs import PART, FoundPart, LogSource, WantedPart
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause
+from orchestra.files import local_machine
+from orchestra.files.served_logs import ServedLogs
 from orchestra.interface import following
 from orchestra.interface.answers.jobs import LogPart
 from orchestra.interface.logs import ReadLogPart
+from orchestra.pilot.log_parts import read_part
 from orchestra.services import work
 from orchestra.services.jobs import log_parts, views
 from orchestra.store.driver import channels
@@ -96,7 +102,7 @@ def test_an_attempt_that_has_ended(world: World, pilot: Pilot, grant: Grant) -> 
     assert log_parts.log_part(world.conn, *key, offset=-5) == replace(kept, awaited=True)
     serve(world, pilot, None)  # it cannot read the file
     assert log_parts.log_part(world.conn, *key, offset=-5) == kept
-    for silent in ("gone_at = now()", "gone_at = null, sends_logs = false"):
+    for silent in ("gone_at = now()", "gone_at = null, agent = gen_random_uuid()"):
         world.conn.execute(f"update pilot set {silent}")
         assert log_parts.log_part(world.conn, *key, offset=-5) == kept
     world.conn.execute("delete from node")
@@ -169,3 +175,55 @@ def test_what_there_is_not(world: World, grant: Grant) -> None:
         log_parts.log_part(world.conn, 0, 0, 2)
     with pytest.raises(BadInput, match="an offset"):
         log_parts.log_part(world.conn, 0, 0, 1, offset=2**63)
+
+
+def symlink(log: Path, secret: Path) -> None:
+    log.symlink_to(secret)
+
+
+def hard_link(log: Path, secret: Path) -> None:
+    os.link(secret, log)
+
+
+def pipe(log: Path, _: Path) -> None:
+    os.mkfifo(log)
+
+
+def below_a_symlink(log: Path, secret: Path) -> None:
+    log.parent.rename(log.parent.with_name("elsewhere"))
+    log.parent.symlink_to("elsewhere")
+    os.replace(secret, log)
+
+
+def of_another_account(log: Path, secret: Path) -> None:
+    os.replace(secret, log)
+    if os.geteuid() == 0:
+        os.chown(log, 65534, 65534)
+    else:
+        log.unlink()
+
+
+@pytest.mark.parametrize("put", [symlink, hard_link, pipe, below_a_symlink, of_another_account])
+def test_what_took_the_place_of_a_log_is_not_read(
+    world: World, tmp_path: Path, put: Callable[[Path, Path], None]
+) -> None:
+    pilot = world.pilot(account=local_machine.account(), serve_all=True)
+    world.task(1, test_jobs=0, folder=str(tmp_path / "user.ana.task"))
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    log = tmp_path / "user.ana.task/.attempts/job_configId_0/1/job.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(LOG[:20])
+    world.conn.execute("update pilot set account = 'another', log_sender = null")
+    roots = ServedLogs([tmp_path.parent])
+    part = log_parts.log_part(world.conn, 0, 0, 1, read_file=roots.read)
+    assert (part.source, part.data) == (LogSource.FILE, LOG[:20])  # of the keeper's account
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"correct horse")
+    log.unlink()
+    put(log, secret)
+    part = log_parts.log_part(world.conn, 0, 0, 1, read_file=roots.read)
+    assert (part.source, part.data) == (LogSource.TAIL, b"")
+    assert read_part(WantedPart(str(log.parent), 0), None) is None, "nor by the pilot"

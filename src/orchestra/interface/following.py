@@ -11,7 +11,7 @@ from typing import BinaryIO
 from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import Attempt
-from orchestra.domain.models.logs import PART
+from orchestra.domain.models.logs import PART, LogSource
 from orchestra.domain.states import Cause, JobState
 from orchestra.domain.wording import Action, words
 from orchestra.files import job_logs
@@ -96,9 +96,21 @@ def read_part(
     return part
 
 
+def _recent_part(ask: Interface, attempt: Attempt, offset: int) -> LogPart:
+    """Return a part of a log. A pilot of schema 15 sends no parts, only the present end of what runs: wait for that."""
+    before = found = read_part(ask, attempt, offset)
+    if found.source is not LogSource.TAIL or found.over or found.awaited or not attempt.started_at:
+        return found
+    deadline = time.monotonic() + PATIENCE
+    while found == before and time.monotonic() < deadline:
+        time.sleep(_POLL_FILE)
+        found = read_part(ask, attempt, offset)
+    return found
+
+
 def last_lines(ask: Interface, attempt: Attempt, lines: int) -> tuple[LogPart, bytes]:
     """Return the last part of an attempt's log, and its last lines, for which earlier parts are read if necessary."""
-    last = read_part(ask, attempt, -PART)
+    last = _recent_part(ask, attempt, -PART)
     text, start = last.data, last.offset
     while start > last.kept_from and text.count(b"\n", 0, -1) < lines:
         part = read_part(ask, attempt, max(last.kept_from, start - PART))
@@ -136,7 +148,7 @@ def parts(
     if lines is not None:
         yield last_lines(ask, attempt, lines)
         return
-    first = read_part(ask, attempt, 0)
+    first = _recent_part(ask, attempt, 0)
     shown = _Shown(None, first.offset)
     yield first, shown.news(first)
     if first.end < (first.length or 0):

@@ -8,7 +8,7 @@ select
     case when a.log_tail is not null then a.log_bytes end as length, a.log_bytes - octet_length(a.log_tail) as first,
     case when a.ended_at is not null
         then substring(a.log_tail from greatest(1, octet_length(a.log_tail) - 255)) end as known_end,
-    coalesce(p.sends_logs and is_online(p), false) as has_sender
+    coalesce(p.log_sender = p.agent and is_online(p), false) as has_sender
 from attempt a
 join task t on t.id = a.task_id
 left join keeper k on k.id = a.keeper_id

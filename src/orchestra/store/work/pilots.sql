@@ -87,17 +87,17 @@ select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 -- over from a live one does not change its owner, who is the user that started the first.
 insert into pilot
     (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol,
-    runtimes, knows_revisions, sends_logs, person_id)
+    runtimes, knows_revisions, log_sender, person_id)
 values
     (%(node)s, %(agent)s, %(machine)s, %(boot)s, %(host)s, %(pid)s, %(account)s, %(is_root)s, %(serve_all)s,
-    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true, true,
+    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true, %(agent)s,
     (select id from person where name = %(user)s))
 on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
     runtimes = excluded.runtimes, knows_revisions = true,
-    sends_logs = true,
+    log_sender = excluded.agent,
     person_id = case
         when is_online(pilot)
         then coalesce(pilot.person_id, excluded.person_id) else excluded.person_id

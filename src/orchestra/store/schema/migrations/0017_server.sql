@@ -69,8 +69,8 @@ create index api_answer_by_age on api_answer (created_at);
 -- The Unix account of a keeper, to which the logs of its jobs belong. Null of those that registered with schema 15.
 alter table keeper add column account text;
 
--- sends_logs: whether the agent sends parts of logs on request. False of schema 15's.
-alter table pilot add column sends_logs boolean not null default false;
+-- log_sender: the agent, if it sends parts of logs on request. Null or an earlier agent if it is of schema 15.
+alter table pilot add column log_sender uuid;
 
 -- Parts of logs, from the pilot that can read a log to a reader who cannot: at most a few hundred, for seconds. Unlogged,
 -- because a part that is lost is asked for again.
