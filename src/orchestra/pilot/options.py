@@ -39,6 +39,7 @@ class PilotOptions:
         cluster: the database's cluster id; pilots of different clusters have separate folders on this machine.
         connect: opens a connection to the database, in autocommit mode.
         may_conduct: as `pilot run -m`.
+        root_serves_all: if root starts it, whether it runs everybody's jobs as root, or only those of root's tasks.
         lease: seconds for which jobs run on without contact to the database.
         on_lease_lost: what happens to them afterwards.
         draining: claim nothing, supervise what an earlier agent started, and exit.
@@ -70,6 +71,7 @@ class PilotOptions:
     user: str = ""
     may_conduct: bool = False
     serve_all: bool = False
+    root_serves_all: bool = True
     lease: float = work.LEASE_SECONDS
     on_lease_lost: Literal["kill", "keep"] = "kill"
     draining: bool = False
@@ -102,7 +104,7 @@ def pilot_hello(options: PilotOptions) -> PilotHello:
         host=local_machine.host(),
         pid=os.getpid(),
         account=local_machine.account(),
-        is_root=os.geteuid() == 0,
+        is_root=os.geteuid() == 0 and options.root_serves_all,
         serve_all=options.serve_all,
         may_conduct=options.may_conduct,
         version=orchestra.__version__,

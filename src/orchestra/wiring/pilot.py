@@ -50,15 +50,20 @@ class PilotSpec:
         return tuple(words)
 
 
-def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -> None:
+def check_root(
+    settings: Settings, conn: psycopg.Connection, *, allowed: bool, serve_all: bool = False
+) -> None:
     """Refuse a pilot of root where other users can create tasks, unless the caller or the configuration allows it.
+
+    In a database of root's own, others can create tasks through a `maestro server` at any time. Unless it is allowed, a
+    pilot of root runs only root's tasks there.
 
     Raises:
         Refused: it would run everybody's jobs as root.
     """
     from orchestra.store.cluster import health
 
-    if uses_server(settings) or not health.is_private(conn):
+    if serve_all or uses_server(settings) or not health.is_private(conn):
         refuse_root(settings, allowed=allowed)
 
 
@@ -102,6 +107,7 @@ def run_pilot(
         connect=lambda: reconnect(settings, name=f"maestro pilot {spec.node}", repeats=True),
         may_conduct=spec.prefers_to_conduct,
         serve_all=spec.serve_all,
+        root_serves_all=spec.allow_root or settings.allow_root,
         lease=settings.lease,
         log_limit=settings.log_limit,
         on_lease_lost=lost,

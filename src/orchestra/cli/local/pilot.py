@@ -94,7 +94,7 @@ def _permitted(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot
     if spec.draining:
         return spec
     try:
-        check_root(ctx.settings, conn, allowed=spec.allow_root)
+        check_root(ctx.settings, conn, allowed=spec.allow_root, serve_all=spec.serve_all)
     except Refused:
         if not spec.started_by_keeper:
             raise

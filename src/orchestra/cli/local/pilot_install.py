@@ -81,7 +81,7 @@ def _service(ctx: Context, *, system: bool) -> Service:
 
     with database(ctx) as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
-        check_root(ctx.settings, conn, allowed=ctx.args.allow_root)
+        check_root(ctx.settings, conn, allowed=ctx.args.allow_root, serve_all=ctx.args.serve_all)
     path = ctx.settings.path
     spec = PilotSpec(
         node=node,

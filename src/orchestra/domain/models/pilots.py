@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class PilotHello:
     """An agent that registers for a node.
 
-    `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root
-    started it or `serve_all` is set, it gets only tasks of that account. A `successor` continues for an earlier agent
-    and inherits the requests to it, above all the one to stop. `user` is the user who started it.
+    `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: it gets only
+    tasks of that account, unless `serve_all` is set, or `is_root`: root started it and may run everybody's jobs. A
+    `successor` continues for an earlier agent and inherits the requests to it, above all the one to stop. `user` is the
+    user who started it.
     """
 
     node: str
