@@ -168,6 +168,22 @@ def test_retry_runs_jobs_again(maestro: Maestro, ended: Task, cluster: Cluster) 
     assert len(maestro.line("job show 0/1 -o json").json["runs"]) == 2
     assert maestro.line("job logs 0/1 --attempt 1").out != maestro.line("job logs 0/1").out
 
+    # The same for all jobs that match, after a look at what it would do.
+    assert maestro.line("job list 0 --reason exit:1 -q").out == "0/1\n"
+    assert maestro.line("job list 0 --line '*nothing*' -q").out == ""
+    would = maestro.line("job retry 0 --state failed --node gauss --dry-run").out.splitlines()
+    assert would[0] == "task 0 (user.ana.work): retry"
+    assert would[1].startswith("    Runs 1 job again, before the others of the task")
+    assert maestro.line("job show 0/1 -o json").json["attempts"] == 2
+    said = maestro.line("job retry 0 --reason exit:1")
+    assert said.out == "task 0 (user.ana.work): 1 job to run again, before the others\n"
+    cluster.wait_for(ended, TaskState.FINALIZED)
+    assert maestro.line("job show 0/1 -o json").json["attempts"] == 3
+    assert "is not a reason" in maestro.refused("job", "retry", "0", "--reason", "why")
+    assert "names a job, so" in maestro.refused("job", "retry", "0/1", "--state", "failed")
+    assert "not a state of jobs" in maestro.refused("job", "kill", "0", "--state", "lost")
+    assert "goes with a task and a filter" in maestro.refused("job", "retry", "0/1", "--dry-run")
+
 
 def test_follow_goes_on_to_the_next_attempt(maestro: Maestro, cluster: Cluster) -> None:
     command = (
@@ -229,6 +245,12 @@ def test_kill_ends_a_running_job(maestro: Maestro, cluster: Cluster) -> None:
     cluster.wait_for_job(task, 0, JobState.KILLED)
     assert "all have already ended" in maestro.line("job kill 0/0").out
     assert cluster.jobs(task)[1] is JobState.RUNNING
+    for would in ("job kill 0 --node gauss --dry-run", "task kill 0 --dry-run"):
+        assert "    Ends 1 running job, which has used" in maestro.line(would).out
+    assert cluster.jobs(task)[1] is JobState.RUNNING
+    said = maestro.line("job kill 0 --state running").out
+    assert said == "task 0 (user.ana.work): 1 job killed or being killed\n"
+    cluster.wait_for_job(task, 1, JobState.KILLED)
 
 
 def test_run_here_runs_the_same_command_without_the_database(

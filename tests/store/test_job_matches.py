@@ -155,6 +155,6 @@ def test_the_consequences_for_a_whole_task(world: World, failed: int) -> None:
         world.interface()(KillMatching(failed))
     assert (
         would(world, failed, TaskAction.KILL).refusal
-        == f"Task {failed} (user.ana.task) is KILL already."
+        == f"task {failed} (user.ana.task) is KILL already."
     )
     assert world.state(failed) is TaskState.KILL

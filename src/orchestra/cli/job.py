@@ -2,54 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestra.cli.registry import Verb, later
-from orchestra.domain import human
-
-if TYPE_CHECKING:
-    from orchestra.cli.context import Context
-    from orchestra.cli.parser import Parser
-    from orchestra.interface.answers.jobs import JobsDone
-
-
-def _some_jobs(parser: Parser) -> None:
-    parser.add_argument(
-        "jobs", nargs="+", metavar="TASK/N", help="one or more jobs: 3/17, 3/0-9, 3/1,4,7-9"
-    )
-
-
-def _kill_arguments(parser: Parser) -> None:
-    _some_jobs(parser)
-    parser.add_argument("--reason", metavar="TEXT", help="reason, shown by `job show`")
-
-
-def _retry(ctx: Context) -> None:
-    from orchestra.interface.job_changes import RetryJobs
-
-    with ctx.interface() as ask:
-        for done in ask(RetryJobs(_named(ctx))):
-            ctx.out.say(
-                f"{_address(done)}: {human.count(done.jobs, 'job')} to run again, before the others"
-            )
-
-
-def _kill(ctx: Context) -> None:
-    from orchestra.interface.job_changes import KillJobs
-
-    with ctx.interface() as ask:
-        for done in ask(KillJobs(_named(ctx), ctx.args.reason)):
-            what = f"{human.count(done.jobs, 'job')} killed or being killed"
-            ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have already ended'}")
-
-
-def _named(ctx: Context) -> tuple[str, ...]:
-    return tuple(map(ctx.names.job, ctx.args.jobs))
-
-
-def _address(done: JobsDone) -> str:
-    return f"{done.task.id}/{done.address.rpartition('/')[2]} of {done.task.name}"
-
 
 _RUN = """Run the command of a job on this machine, in a new folder below the current one, with the environment
 that a node would set. The database is only read: the job is unchanged, and nothing is recorded. The exit
@@ -101,16 +54,17 @@ VERBS = (
     Verb(
         "retry",
         "run jobs again, before the others of their task",
-        _retry,
-        _some_jobs,
-        example="maestro job retry 0/17\nmaestro job retry 0/0-9 1/3",
+        later("orchestra.cli.job_change:retry"),
+        later("orchestra.cli.job_change:retry_arguments"),
+        example="maestro job retry 0/17\nmaestro job retry 0/0-9 1/3\n"
+        "maestro job retry 0 --reason exit:1 --node gauss --dry-run",
     ),
     Verb(
         "kill",
         "kill jobs",
-        _kill,
-        _kill_arguments,
-        example="maestro job kill 0/17",
+        later("orchestra.cli.job_change:kill"),
+        later("orchestra.cli.job_change:kill_arguments"),
+        example="maestro job kill 0/17\nmaestro job kill 0 --node gauss",
     ),
     Verb(
         "run",

@@ -43,6 +43,16 @@ def list_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--node", metavar="NAME", help="show the jobs that ran last on this node")
     parser.add_argument(
+        "--reason",
+        metavar="CODE",
+        help="show the jobs that ended so: exit:1, exit, signal:9, timeout, out_of_memory, ...",
+    )
+    parser.add_argument(
+        "--line",
+        metavar="PATTERN",
+        help="show the jobs whose log has this last line: '*out of memory*'",
+    )
+    parser.add_argument(
         "--config",
         metavar="PATTERN",
         help="show the jobs whose config matches: '*lr0.1*' by its name, 'model/*.yaml' by its path in the data set",
@@ -115,6 +125,8 @@ def _search(ctx: Context, ask: Interface, task: Task | None) -> SearchJobs:
         config=args.config,
         since=parse_since(args.since, datetime.now().astimezone()) if args.since else None,
         start=_start(args.first, task) if args.first else None,
+        reason=args.reason,
+        line=args.line,
     )
 
 
@@ -164,7 +176,7 @@ def _none(ctx: Context, task: Task | None, owner: str | None) -> str:
     where = f"In the tasks of {owner}" if owner else "In all tasks"
     if task:
         where = f"In task {task.id} ({task.name})"
-    if args.node or args.config or args.since:
+    if args.node or args.config or args.since or args.reason or args.line:
         return f"{where} no job matches."
     if args.state:
         return f"{where} no job is {args.state}."
@@ -175,7 +187,7 @@ def _next_page(ctx: Context, page: _Page) -> str:
     args, following = ctx.args, page.following
     assert following is not None
     options = [args.task] if args.task else []
-    for option in ("state", "node", "config", "since", "user"):
+    for option in ("state", "node", "reason", "line", "config", "since", "user"):
         if value := getattr(args, option):
             options += [f"--{option}", value]
     options += ["-a"] if args.all else []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from orchestra.cli.consequences import dry_run, say_consequences
 from orchestra.cli.output import clean
 from orchestra.cli.task_record import task_title
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import human
-from orchestra.domain.errors import Incomplete, Refused
+from orchestra.domain.consequences import TaskAction
+from orchestra.domain.errors import BadInput, Incomplete, Refused
 from orchestra.domain.quantities import parse_duration
 from orchestra.domain.states import TaskState
 
@@ -91,6 +93,7 @@ def retry_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--bypass", action="store_true", help="start all jobs at once, without a test"
     )
+    dry_run(parser)
     _yes(parser)
 
 
@@ -106,6 +109,11 @@ def _retry_one(ctx: Context, ask: Interface, task: int) -> None:
     from orchestra.interface.task_changes import OwnTask, RetryTask
 
     args = ctx.args
+    if args.dry_run:
+        if args.update:
+            raise BadInput("--dry-run does not go with --update, which compares files first.")
+        say_consequences(ctx, ask, task, TaskAction.RETRY_ALL if args.all else TaskAction.RETRY)
+        return
     before = ask(OwnTask(task))
     # Only what is not done: nothing to ask about.
     if args.update and not args.all and task_update.update(ctx, ask, task):
@@ -142,6 +150,7 @@ def kill_arguments(parser: Parser) -> None:
     """Add the arguments of `task kill`."""
     several_tasks(parser)
     parser.add_argument("--reason", metavar="TEXT", help="reason, shown by `task show`")
+    dry_run(parser)
 
 
 def kill(ctx: Context) -> int:
@@ -152,6 +161,9 @@ def kill(ctx: Context) -> int:
         ids = the_ids(ctx, ask)
 
         def one(task: int) -> None:
+            if ctx.args.dry_run:
+                say_consequences(ctx, ask, task, TaskAction.KILL)
+                return
             done = ask(KillTask(task, ctx.args.reason))
             before = done.before
             if done.step.again:

@@ -71,9 +71,9 @@ def _refusal(caller: Caller, task: Task, action: TaskAction) -> str | None:
         return str(error)
     step = task_transition(task.state, _INPUTS[action])
     if isinstance(step, Refusal):
-        return f"Task {task.id} ({task.name}) does not allow this now: {step.reason}."
+        return f"task {task.id} ({task.name}) does not allow this now: {step.reason}."
     if step.again:
-        return f"Task {task.id} ({task.name}) is {task.state} already."
+        return f"task {task.id} ({task.name}) is {task.state} already."
     return None
 
 
