@@ -70,7 +70,7 @@ def _of_class(kind: type) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
-@settings(max_examples=5)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_a_request_is_read_as_it_was_written(operation: Operation, data: st.DataObject) -> None:
     asked = data.draw(values(operation.request))
@@ -86,7 +86,7 @@ def test_a_request_is_read_as_it_was_written(operation: Operation, data: st.Data
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
-@settings(max_examples=3)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_an_answer_is_read_as_it_was_written(operation: Operation, data: st.DataObject) -> None:
     answer = data.draw(values(operation.answer))

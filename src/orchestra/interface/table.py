@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args
 
-from orchestra.interface import (
+from orchestra.interface.later import (
+    Reference,
     changes,
     cluster,
     consequences,
@@ -65,6 +66,7 @@ class Operation:
     """One row of the table: a name that never changes, the request, and who may make it.
 
     Args:
+        reference: to the class of the request.
         method, path: where a server offers it below `/api/v1`. What the path does not name of the request is in the
             query or, for POST, PUT and PATCH, in the body. `{address.task}/.../{address.index}` are the parts of a
             job's address.
@@ -72,11 +74,17 @@ class Operation:
     """
 
     name: str
-    request: type[Request[Any]]
+    reference: Reference
     method: Method
     path: str
     who: Who = Who.ANYBODY
     secret: bool = False
+
+    @property
+    def request(self) -> type[Request[Any]]:
+        """The class of the request."""
+        found: type[Request[Any]] = self.reference.load()
+        return found
 
     @property
     def changes(self) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
+from os import urandom
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestra.domain.errors import BadInput, NotSignedIn, OrchestraError, ServerUnavailable
 from orchestra.interface import codec, problems
+from orchestra.interface.later import Reference
 from orchestra.interface.operation import Request
 from orchestra.interface.remote.link import API, Link, Reply
 from orchestra.interface.table import OPERATIONS, Operation
@@ -43,7 +44,7 @@ class Remote:
             ServerUnavailable: the server does not answer, or something else does.
             OrchestraError: as the server says.
         """
-        operation = _operations()[type(asked)]
+        operation = _operations()[Reference.to(type(asked))]
         sent = codec.write(operation, asked)
         reply = self._send(operation, sent)
         if reply.status >= 400:
@@ -67,7 +68,7 @@ class Remote:
 
     def _send(self, operation: Operation, sent: codec.Written) -> Reply:
         within = CHANGE_WITHIN if operation.changes else QUESTION_WITHIN
-        headers = {"Idempotency-Key": secrets.token_hex(16)} if operation.takes_key else {}
+        headers = {"Idempotency-Key": urandom(16).hex()} if operation.takes_key else {}
         return self._exchange(
             sent, within, headers, is_secret=operation.secret, is_change=operation.changes
         )
@@ -133,5 +134,5 @@ def _unsure(error: ServerUnavailable) -> ServerUnavailable:
 
 
 @cache
-def _operations() -> dict[type[Request[Any]], Operation]:
-    return {operation.request: operation for operation in OPERATIONS}
+def _operations() -> dict[Reference, Operation]:
+    return {operation.reference: operation for operation in OPERATIONS}
