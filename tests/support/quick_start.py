@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,9 @@ def run(
                 {"module": module, "words": words, "cwd": str(cwd), "env": dict(env)}
             )
             descriptors = [stdin, out[1], err[1], end.fileno()]
-            socket.send_fds(_starter(), [asked.encode()], descriptors)
+            with _STARTING:
+                starter = _starter()
+            socket.send_fds(starter, [asked.encode()], descriptors)
         try:
             said = _read((out[0], err[0]), time.monotonic() + timeout)
         except TimeoutError:
@@ -74,6 +77,10 @@ def run(
             raise subprocess.TimeoutExpired([module, *words], timeout) from None
         status = int(_rest(ended).split()[1])
     return subprocess.CompletedProcess([module, *words], status, *said)
+
+
+_STARTING = threading.Lock()
+"""Held for the first call of `_starter`, so that threads that begin together have the same one."""
 
 
 @functools.cache
