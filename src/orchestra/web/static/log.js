@@ -165,7 +165,6 @@ class Viewer {
     this.seen = 0; // lines when following was paused
     this.top = 0; // where the view was last scrolled to
     this.filter = "";
-    this.hits = 0;
     this.timer = 0;
     this.failures = 0;
     this.resized = new ResizeObserver(() => this.follows && !this.tip && this.toEnd());
@@ -182,6 +181,7 @@ class Viewer {
     this.sheet = new Sheet(text);
     this.sheet.added = (first) => this.added(first);
     this.at = null; // the next byte
+    this.hits = 0;
     this.loaded = false;
     this.tip = null; // the end, while the rest is being fetched
   }
@@ -366,7 +366,7 @@ class Viewer {
   }
 
   test(first) {
-    for (let line = first; line; line = line.nextElementSibling) {
+    for (let line = first; line; line = line.nextElementSibling ?? line.parentElement.nextElementSibling?.firstElementChild) {
       const hit = line.textContent.toLowerCase().includes(this.filter);
       line.classList.toggle("hit", hit);
       if (!hit || line === this.sheet.open) continue;
