@@ -27,7 +27,7 @@ class Reader:
         self.socket.settimeout(30)
         self.socket.connect(str(path))
         self.socket.sendall(
-            f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n".encode()
+            f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode()
         )
         self.text = ""
 
