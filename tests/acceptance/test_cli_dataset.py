@@ -18,6 +18,7 @@ DATASET = {
     "owner": str,
     "version": int,
     "path": str,
+    "source": type(None),
     "is_folder": bool,
     "files": int,
     "bytes": int,

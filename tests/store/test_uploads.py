@@ -17,19 +17,26 @@ from orchestra.api.call import Call
 from orchestra.api.endpoints import Match, Routes
 from orchestra.api.uploads import ENDPOINTS
 from orchestra.config import Settings
-from orchestra.domain.errors import BadInput, OrchestraError, Refused, ServerUnavailable
+from orchestra.domain.errors import (
+    BadInput,
+    OrchestraError,
+    Refused,
+    ServerUnavailable,
+    VolumeError,
+)
 from orchestra.domain.identities import Identity, Via
-from orchestra.domain.models.datasets import DataSet, Taken
+from orchestra.domain.models.datasets import DataSet, Manifest, Taken
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.runs import Files
-from orchestra.files import file_lists, manifest
-from orchestra.interface import codec, problems, uploading
+from orchestra.files import file_lists, manifest, task_files
+from orchestra.interface import codec, problems, rereading, uploading
 from orchestra.interface.dataset_changes import DeleteDataSet, RegisterDataSet, UpdateDataSet
 from orchestra.interface.datasets import GetDataSet, ListDataSets
 from orchestra.interface.operation import Request
 from orchestra.interface.remote.link import API
 from orchestra.interface.remote.uploads import RemoteUploads
 from orchestra.interface.runs import CreateRun
+from orchestra.interface.task_changes import FinishKill, KillTask
 from orchestra.interface.uploads import Uploads
 from orchestra.wiring.server import Database, make_server
 from support.people import caller
@@ -207,18 +214,55 @@ def test_files_from_another_machine_are_not_looked_for_here(
         ask.update(made.name)
 
 
-def test_a_run_with_changed_files_makes_a_new_version_of_what_it_uploaded(
+def test_a_run_and_a_retry_with_changed_files_make_a_new_version_of_what_was_uploaded(
     ask: Asker, laptop: Path
 ) -> None:
-    def run(name: str) -> Taken:
-        found = uploading.taken(ask, "configs", manifest.scan(laptop), None, lambda *_: None)
-        new = NewTask(f"user.ana.{name}", "true %IN %OUT", "", None, str(laptop), "ana", "gauss")
-        made = ask(CreateRun(new, (Files("IN", "user.ana.configs", found.manifest),)))
-        return made.plan.inputs[0].taken
+    def take(_name: str, found: Manifest) -> Manifest:
+        return uploading.taken(ask, "configs", found, None, lambda *_: None).manifest
 
-    assert [run("one"), run("two")] == [Taken.NEW, Taken.AS_IT_WAS]
+    def run(name: str) -> tuple[int, Taken]:
+        new = NewTask(f"user.ana.{name}", "true %IN %OUT", "", None, str(laptop), "ana", "gauss")
+        configs = Files("IN", "user.ana.configs", take("configs", manifest.scan(laptop)))
+        made = ask(CreateRun(new, (configs,)))
+        return made.task.id, made.plan.inputs[0].taken
+
+    assert [run("one")[1], run("two")[1]] == [Taken.NEW, Taken.AS_IT_WAS]
     (laptop / "1.json").write_text("[11]")
-    assert run("three") is Taken.NEW_VERSION
+    task, taken = run("three")
+    assert taken is Taken.NEW_VERSION
+
+    ask(KillTask(task))
+    ask(FinishKill(task))
+    (laptop / "1.json").write_text("[111]")
+    _, updated = rereading.update(ask, task, take=take)
+    assert updated.changes.configs_changed.count == 1
+    made = ask(GetDataSet("user.ana.configs"))
+    assert (made.version, Path(made.root, "1.json").read_text()) == (3, "[111]")
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_volume_need_not_be_here_where_a_server_takes_uploads(
+    conn: psycopg.Connection, settings: Settings, tmp_path: Path, takes: bool
+) -> None:
+    ask = Asker(conn, settings if takes else Settings())
+    assert uploading.is_elsewhere(ask, "/shared/nowhere") is takes
+    assert not uploading.is_elsewhere(ask, str(tmp_path))
+    new = NewTask(
+        "user.ana.fit",
+        "true %IN %OUT",
+        "x",
+        None,
+        "/shared/nowhere",
+        "ana",
+        "gauss",
+        image="/shared/fit.sif",
+    )
+    if takes:
+        assert task_files.check(new, "/shared/nowhere/fit", elsewhere=True) == new
+        with pytest.raises(BadInput, match="which is not here"):
+            task_files.check(replace(new, reuse=True), "/shared/nowhere/fit", elsewhere=True)
+    with pytest.raises(VolumeError, match="does not exist"):
+        task_files.check(replace(new, image=None), "/shared/nowhere/fit")
 
 
 def test_deleting_a_data_set_removes_its_files_unless_a_task_or_another_one_has_them(

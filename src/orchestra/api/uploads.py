@@ -74,7 +74,7 @@ def place(call: Call) -> Response:
     asked = _body(call, said.NewFolder)
     found = _store(call).place(
         call.identity.user.name,
-        _label(asked.label),
+        _label(call, asked.label),
         _manifest(asked.files),
         frozenset(asked.executable),
     )
@@ -86,7 +86,7 @@ def place(call: Call) -> Response:
 
 def remove(call: Call) -> Response:
     """Remove the folders of a label that no data set has any more."""
-    label = _label(call.params["label"])
+    label = _label(call, call.params["label"])
     store = _store(call)
     used = call.server.roots_in_use(f"{store.root}/")
     return _json(store.remove(call.identity.user.name, label, used))
@@ -109,10 +109,10 @@ def _manifest(files: said.FileList) -> Manifest:
     return Manifest(files.root, files.is_folder, files.entries)
 
 
-def _label(text: str) -> str:
-    if not naming.is_short(text) or len(text) > naming.MAX_NAME:
-        raise BadInput(f"{text!a} cannot be the name of a folder of uploads.")
-    return text
+def _label(call: Call, text: str) -> str:
+    """Return the last part of a data set's name; others cannot be the name of a folder of uploads."""
+    user = call.identity.user.name
+    return naming.parse_name(f"user.{user}.{text}", username=user).name
 
 
 def _json(value: object) -> Response:

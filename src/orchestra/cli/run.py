@@ -75,18 +75,25 @@ def _create(ctx: Context, ask: Interface, program: Program, configs: Configs) ->
             run_program.note_changes(ctx, program)
             return None
         try:
-            run = configs.used(folder, partial(_created, ctx, ask, named, files))
+            run = configs.used(folder, partial(_created, ctx, ask, program, named, files))
         except AlreadyExists:
             if ctx.args.name:
                 raise
             continue  # somebody took the name a moment before
+        if any(each.dataset.source for each in run.plan.inputs):
+            program = replace(program, interpreter=None)
         _print(ctx, program, run)
         task_create.print_notes(ctx, ask, run.plan.preview, run.task)
         return run.task
 
 
 def _created(
-    ctx: Context, ask: Interface, new: NewTask, others: tuple[Files, ...], configs: Files
+    ctx: Context,
+    ask: Interface,
+    program: Program,
+    new: NewTask,
+    others: tuple[Files, ...],
+    configs: Files,
 ) -> Run:
     from orchestra.interface.runs import CreateRun
 
@@ -94,6 +101,9 @@ def _created(
         replace(each, manifest=uploading.taken(ctx, ask, each.name, each.manifest))
         for each in (configs, *others)
     )
+    if any(each.manifest.source for each in files):
+        uploading.check_volume(ctx, new)
+        new = run_program.anywhere(ctx, program, new)
     return ask(CreateRun(new, files))
 
 
@@ -111,12 +121,10 @@ def _named(
     ctx: Context, ask: Interface, program: Program, configs: Configs, new: NewTask
 ) -> tuple[NewTask, str]:
     """Return the request with its name, its files checked, and the task's folder."""
-    from orchestra.files import task_files
-
     name = ctx.args.name or _free_name(ctx, ask, program, configs, new.volume)
     name = str(naming.parse_name(name, username=ctx.names.username))
     folder = f"{new.volume.rstrip('/')}/{name}"
-    return task_files.check(replace(new, name=name), folder, dry=ctx.args.dry_run), folder
+    return uploading.check_files(ctx, ask, replace(new, name=name), folder), folder
 
 
 def _free_name(

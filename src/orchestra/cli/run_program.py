@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from orchestra.domain.program_call import Change, Kind
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.domain.models.datasets import Manifest
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import Origin
 
 
@@ -127,6 +129,16 @@ def origin(ctx: Context, program: Program, script: Manifest | None) -> Origin | 
         commit=found.name,
         dirty=found.dirty,
     )
+
+
+def anywhere(ctx: Context, program: Program, new: NewTask) -> NewTask:
+    """Return a request with the Python of the nodes in place of this machine's, which they do not have."""
+    if program.interpreter is None or program.interpreter == "python3":
+        return new
+    ctx.out.note("note: the nodes' python3 runs it, since they do not see this machine's Python")
+    command = new.command.replace(shlex.quote(program.interpreter), "python3")
+    origin = new.origin and replace(new.origin, interpreter="python3")
+    return replace(new, command=command, origin=origin)
 
 
 def note_changes(ctx: Context, program: Program) -> None:

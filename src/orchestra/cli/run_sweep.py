@@ -99,7 +99,9 @@ class Swept:
 
 
 def _place(folder: str) -> Path:
-    return Path(f"{folder}.configs")
+    """Return the folder for the configs: beside the task's, or in the current one if the volume is not here."""
+    beside = Path(f"{folder}.configs")
+    return beside if beside.parent.exists() else Path.cwd() / beside.name
 
 
 def _files(folder: str, found: Manifest) -> Files:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli import uploading
 from orchestra.cli.argument_types import unit_notes
 from orchestra.cli.output import Record, clean
 from orchestra.cli.startup import current_folder
@@ -39,7 +40,6 @@ def repro(ctx: Context) -> None:
 
 def make(ctx: Context, request: Callable[[Interface], NewTask]) -> None:
     """Create the task that is requested and print it, or what it would be."""
-    from orchestra.files import task_files
     from orchestra.interface.new_tasks import CreateTask, PlanTask
 
     dry = ctx.args.dry_run
@@ -50,7 +50,7 @@ def make(ctx: Context, request: Callable[[Interface], NewTask]) -> None:
         try:
             new = request(ask)
             preview = ask(PlanTask(new, PREVIEWED_JOBS if dry else 1))
-            seen = task_files.check(new, preview.folder, dry=dry)
+            seen = uploading.check_files(ctx, ask, new, preview.folder)
             if dry:
                 print_preview(ctx, preview)
                 return

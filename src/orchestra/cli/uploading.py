@@ -6,11 +6,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import clean
+from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.datasets import Manifest
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.interface.operation import Interface
 
 _LARGE = 10_000_000
@@ -45,7 +47,39 @@ def taken(ctx: Context, ask: Interface, name: str, manifest: Manifest) -> Manife
             line.total = -(-total // size)
             line.set(sent // size)
 
-        found = uploading.taken(ask, name.rpartition(".")[2], manifest, wanted, report)
+        found = uploading.taken(ask, uploading.label_of(name), manifest, wanted, report)
     if found.note:
         ctx.out.note(clean(found.note))
     return found.manifest
+
+
+def check_files(ctx: Context, ask: Interface, new: NewTask, folder: str) -> NewTask:
+    """Check the files of a new task, as `files.task_files.check`; its volume need not be on a laptop.
+
+    Raises:
+        BadInput, VolumeError: its image, its volume or its folder cannot be used.
+    """
+    from orchestra.files import task_files
+    from orchestra.interface import uploading
+
+    if uploading.uploads_of(ask) and uploading.is_uploaded(ask, new.config):
+        check_volume(ctx, new)
+    elsewhere = uploading.is_elsewhere(ask, new.volume)
+    if elsewhere:
+        ctx.out.note(
+            f"note: the volume {clean(new.volume)} is not on this machine; the nodes check it"
+        )
+    return task_files.check(new, folder, dry=ctx.args.dry_run, elsewhere=elsewhere)
+
+
+def check_volume(ctx: Context, new: NewTask) -> None:
+    """Refuse the current folder as the volume of a task whose files were uploaded, unless it was named.
+
+    Raises:
+        BadInput: no volume was named.
+    """
+    if not (ctx.args.volume or ctx.settings.volume):
+        raise BadInput(
+            f"results would be written to the current folder, {clean(new.volume)}, which the nodes may not see.",
+            hint='Name a folder of theirs with -v or as "volume" in the configuration; -v . if they see this one.',
+        )

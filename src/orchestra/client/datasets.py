@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client import call_words, words
+from orchestra.client import call_words, uploading, words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput, Refused
@@ -53,6 +53,7 @@ class DataSets:
         include: Patterns = (),
         exclude: Patterns = (),
         all_files: bool = False,
+        upload: bool | None = None,
     ) -> DataSet:
         """Register a file, the files of a folder, or a list of files; sizes, times and checksums are taken now.
 
@@ -60,6 +61,7 @@ class DataSets:
             include: patterns of the files of the folder to take, "*.yaml" or "model/*.yaml"; all without it.
             exclude: patterns of files not to take.
             all_files: take also what is skipped by default: hidden files, leftovers of editors, READMEs beside configs.
+            upload: send the files to the server; None: if it takes uploads and does not see them where they lie.
 
         Raises:
             BadInput: the name is invalid or not in your namespace, or the files cannot be registered.
@@ -68,12 +70,14 @@ class DataSets:
         from orchestra.files import file_lists
         from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
-        self._session(CheckNewDataSet(name))
+        full = self._session(CheckNewDataSet(name))
         with with_hint():
             choice = _choice(include, exclude, all_files=all_files)
             found = file_lists.of_paths(_all_here(path), choice=choice)
         _log_left_out(found)
-        return self._session(RegisterDataSet(name, found))
+        return self._session(
+            RegisterDataSet(name, uploading.taken(self._session, full, found, upload))
+        )
 
     def get(self, name: str) -> DataSet:
         """Return a data set. For your own, the last part of the name will do: "grid" for "user.ana.grid".
@@ -117,6 +121,7 @@ class DataSets:
         include: Patterns = (),
         exclude: Patterns = (),
         all_files: bool = False,
+        upload: bool | None = None,
     ) -> DataSet:
         """Read the files again, or those at another path, and register a new version if something has changed.
 
@@ -140,17 +145,20 @@ class DataSets:
                 before, listed_files(self._session, before), choice=choice, paths=paths
             )
         _log_left_out(found)
+        found = uploading.taken(self._session, known, found, upload)
         return self._session(UpdateDataSet(known, found, before.version_id)).dataset
 
     def remove(self, name: str | DataSet) -> None:
-        """Delete a data set; its files stay where they are.
+        """Delete a data set; its files stay where they are, unless they were uploaded and nothing else needs them.
 
         Raises:
             NotFound, Refused: there is no such data set, it belongs to somebody else, or a live task uses it.
         """
+        from orchestra.interface import uploading as uploads
         from orchestra.interface.dataset_changes import DeleteDataSet
 
-        self._session(DeleteDataSet(self._name(name)))
+        with self._session.interface() as ask:
+            uploads.remove(ask, ask(DeleteDataSet(self._name(name))))
 
     def sweep(
         self,
@@ -181,11 +189,13 @@ class DataSets:
             raise Refused(
                 f"this sweep has {count(planned.points, 'config')}.", hint="yes=True writes them."
             )
-        self._session(CheckNewDataSet(name))
+        full = self._session(CheckNewDataSet(name))
         with with_hint():
             return sweeps.create(
                 *(name, planned, folder),
-                lambda manifest: self._session(RegisterDataSet(name, manifest)),
+                lambda found: self._session(
+                    RegisterDataSet(name, uploading.taken(self._session, full, found))
+                ),
             ).dataset
 
     def preview_sweep(

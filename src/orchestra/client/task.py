@@ -6,10 +6,11 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client import call_words, outputs, removals, waiting, words
+from orchestra.client import call_words, outputs, removals, uploading, waiting, words
 from orchestra.client.datasets import AnyPath
 from orchestra.client.session import Session, with_hint
 from orchestra.client.settings import UNCHANGED, Unchanged, new_settings
@@ -402,7 +403,9 @@ class Task:
 
         if update:
             with self._session.interface() as ask, with_hint():
-                if rereading.update(ask, self.id, every=all, bypass=bypass)[1].changes:
+                take = partial(uploading.taken, self._session)
+                _, updated = rereading.update(ask, self.id, every=all, bypass=bypass, take=take)
+                if updated.changes:
                     return self
         self._session(RetryTask(self.id, every=all, bypass=bypass))
         return self
@@ -423,6 +426,7 @@ class Task:
         given = [files] if isinstance(files, str | os.PathLike) else files
         with with_hint():
             found = file_lists.of_paths([local_machine.full_path(each) for each in given])
+        found = uploading.taken(self._session, self.name, found)
         added = self._session(AddConfigs(self.id, found))
         return self.jobs(first=added.before.jobs)
 

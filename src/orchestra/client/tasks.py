@@ -189,6 +189,7 @@ class Tasks:
 
 def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values.Task:
     from orchestra.files import task_files
+    from orchestra.interface import uploading
     from orchestra.interface.new_tasks import CreateTask, FindOwnTask, PlanTask
 
     existing = session(FindOwnTask(new.name)) if if_not_exists else None
@@ -197,7 +198,9 @@ def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values
     try:
         planned = session(PlanTask(new))
         with with_hint():
-            new = task_files.check(new, planned.folder)
+            with session.interface() as ask:
+                elsewhere = uploading.is_elsewhere(ask, new.volume)
+            new = task_files.check(new, planned.folder, elsewhere=elsewhere)
         return session(CreateTask(new))
     except AlreadyExists:  # perhaps created a moment before
         existing = session(FindOwnTask(new.name)) if if_not_exists else None

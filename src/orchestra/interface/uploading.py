@@ -14,6 +14,7 @@ from orchestra.domain.models.datasets import Manifest
 from orchestra.domain.uploads import Content, Part
 from orchestra.files import local_machine
 from orchestra.interface.answers.datasets import Removal
+from orchestra.interface.datasets import GetDataSet
 from orchestra.interface.operation import Interface
 from orchestra.interface.uploads import FileList, NewFolder, Placed, Uploads
 
@@ -35,6 +36,24 @@ def uploads_of(ask: Interface) -> Uploads | None:
     """Return the uploads of the server that an interface asks; None if it asks a database."""
     found: Uploads | None = getattr(ask, "uploads", None)
     return found
+
+
+def label_of(dataset: str) -> str:
+    """Return the name of the folder for a data set's files: the last part of its full name."""
+    return dataset.split(".", 2)[2]
+
+
+def is_uploaded(ask: Interface, config: str) -> bool:
+    """Return whether a task's configs are a data set that was uploaded."""
+    if not config or config.startswith("task:"):
+        return False
+    return ask(GetDataSet(config)).source is not None
+
+
+def is_elsewhere(ask: Interface, folder: str) -> bool:
+    """Return whether a folder is not on this machine and need not be, since a server that takes uploads is asked."""
+    server = uploads_of(ask)
+    return server is not None and not os.path.lexists(folder) and server.terms().takes
 
 
 def taken(
@@ -158,4 +177,4 @@ def remove(ask: Interface, removal: Removal) -> bool:
     server = uploads_of(ask)
     if server is None or removal.dataset.source is None:
         return False
-    return server.remove(removal.dataset.name.rpartition(".")[2]) > 0
+    return server.remove(label_of(removal.dataset.name)) > 0

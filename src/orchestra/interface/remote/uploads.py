@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from orchestra.domain.uploads import Content, Part
 from orchestra.interface import codec
@@ -54,7 +55,7 @@ class RemoteUploads:
 
     def remove(self, label: str) -> int:
         """Remove the folders of a label that no data set has any more, and return how many there were."""
-        return self._ask(int, "DELETE", f"{FOLDERS}/{label}")  # type: ignore[no-any-return]
+        return self._ask(int, "DELETE", f"{FOLDERS}/{quote(label, safe='')}")  # type: ignore[no-any-return]
 
     def _ask(self, kind: Any, method: str, target: str, body: object = None) -> Any:
         data = None if body is None else codec.encode(body)
