@@ -16,8 +16,8 @@ from support.served_site import Site
 pytestmark = pytest.mark.needs("chromium")
 
 COMMAND = (
-    "sh -c 'echo learning rate of %IN; grep -q 2 %IN && { echo ValueError: too high; exit 3; };"
-    " echo x > %OUT/out' %DATA"
+    'sh -c \'echo rate $(cat "$1"); if grep -q 2 "$1"; then echo ValueError: too high; exit 3; fi;'
+    ' echo x > "$2"/out\' sh %IN %OUT %DATA'
 )
 
 
@@ -81,3 +81,47 @@ def test_nodes_heal_after_the_death_of_the_server(site: Site, task: Task, signed
     expect(signed_in.get_by_role("link", name="noether")).to_be_visible()
     expect(signed_in.locator("#live")).to_have_text("live")
     assert signed_in.evaluate("() => window.same"), "without a reload"
+
+
+def tab_to(page: Page, text: str) -> None:
+    """Press Tab until what has the focus begins with a text."""
+    passed = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate("() => document.activeElement.innerText.trim().slice(0, 40)"))
+        if passed[-1].startswith(text):
+            return
+    raise AssertionError(f"no {text!r} among {passed}")
+
+
+def test_a_failure_is_found_read_and_retried_with_the_keyboard_alone(
+    site: Site, task: Task, signed_in: Page
+) -> None:
+    signed_in.goto(site.url)
+    tab_to(signed_in, "Failures")
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_role("heading", name="user.ana.scan")).to_be_visible()
+    tab_to(signed_in, "log")
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.locator("#log")).to_contain_text("ValueError: too high")
+    tab_to(signed_in, "Retry")
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_role("heading", name="Retry")).to_be_visible()
+    tab_to(signed_in, "Retry")
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.locator(".said")).to_be_visible()
+    expect(signed_in.locator("#attempts")).to_contain_text("Attempt 2")
+    site.cluster.wait_for(task, TaskState.FINALIZED)
+
+
+def test_a_node_is_drained_with_a_reason_and_resumed(
+    site: Site, task: Task, signed_in: Page
+) -> None:
+    signed_in.goto(f"{site.url}/nodes/gauss")
+    signed_in.get_by_role("link", name="Drain").click()
+    signed_in.get_by_label("Reason").fill("new <disk>")
+    signed_in.get_by_role("button", name="Drain").click()
+    expect(signed_in.locator("main")).to_contain_text("new <disk>")
+    signed_in.get_by_role("link", name="Resume").click()
+    signed_in.get_by_role("button", name="Resume").click()
+    expect(signed_in.get_by_role("link", name="Drain")).to_be_visible()

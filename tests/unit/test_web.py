@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 
 from orchestra.api.call import Call
+from orchestra.api.endpoints import Match, Routes
 from orchestra.api.server import Server
 from orchestra.domain.errors import (
     DatabaseUnavailable,
@@ -28,6 +29,7 @@ from orchestra.reports.style import contrast
 from orchestra.web import page_words, static_files
 from orchestra.web.errors import answer, error_page
 from orchestra.web.rendering import environment, go, render
+from orchestra.wiring.server import endpoints
 
 NOW = datetime(2026, 11, 26, 10, 2, 11, tzinfo=UTC)
 
@@ -71,6 +73,13 @@ def test_every_action_is_worded() -> None:
             assert re.fullmatch(r'<a href="/[^"]*">[^<]+</a>', said)
         else:
             assert re.fullmatch(r"<code>maestro [^<]+</code>", said)
+
+
+def test_every_link_leads_to_a_page() -> None:
+    routes = Routes(endpoints())
+    for action, (_, path) in page_words.PAGES.items():
+        address = path.format(**dict.fromkeys(action.takes, "7")).partition("#")[0].partition("?")[0]
+        assert isinstance(routes.find("GET", address), Match), address
 
 
 def test_every_field_has_a_label_of_its_own() -> None:
