@@ -15,6 +15,7 @@ BENCHMARKS = (
     "small_tasks",
     "scale",
     "idle",
+    "streams",
     "containers",
 )
 

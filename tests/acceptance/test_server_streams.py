@@ -78,7 +78,7 @@ def test_streams(
     pages = [Reader(path, "/api/v1/stream?topics=tasks,nodes") for _ in range(PAGES)]
     other = Reader(path, "/api/v1/stream?topics=task:8")
     read_all([program], "id: ")
-    read_all([*pages, other], "event: resync")
+    read_all([*pages, other], "retry: ")
 
     with psycopg.connect(empty_database_url) as elsewhere:
         elsewhere.execute("select pg_current_xact_id()")

@@ -78,7 +78,9 @@ def test_every_action_is_worded() -> None:
 def test_every_link_leads_to_a_page() -> None:
     routes = Routes(endpoints())
     for action, (_, path) in page_words.PAGES.items():
-        address = path.format(**dict.fromkeys(action.takes, "7")).partition("#")[0].partition("?")[0]
+        address = (
+            path.format(**dict.fromkeys(action.takes, "7")).partition("#")[0].partition("?")[0]
+        )
         assert isinstance(routes.find("GET", address), Match), address
 
 
