@@ -72,7 +72,9 @@ class Pages:
         for _ in range(count):
             page = socket.socket(socket.AF_UNIX)
             page.connect(str(path))
-            page.sendall(b"GET /api/v1/stream?topics=tasks,nodes HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            page.sendall(
+                b"GET /api/v1/stream?topics=tasks,nodes HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
             self._selector.register(page, selectors.EVENT_READ)
             self._tails[page] = b""
 

@@ -31,17 +31,24 @@ def task(site: Site) -> Task:
     return task
 
 
+class Samples(dict[str, object]):
+    """What there is to show, by the name that it has in paths; the first of anything else."""
+
+    def __missing__(self, _name: str) -> object:
+        return 1
+
+
 def addresses(task: Task) -> Iterator[str]:
-    """The address of every page, with the names of what is there."""
+    """The address of every page; of those that one function makes, such as questions about changes, the first."""
     names = {"nodes": "gauss", "datasets": "user.ana.scan-configs", "users": "ana"}
+    makers = set()
     for each in pages.endpoints():
-        if each.method == "GET":
-            first = each.path.split("/")[1]
-            values = {
-                "task": task.id, "word": task.id, "job": 2, "index": 2, "attempt": 1, "number": 1, "queue": "cpu",
-                "mail": 1, "name": names.get(first),
-            }  # fmt: skip
-            yield each.path.replace(":rest}", "}").format_map(values)
+        maker = getattr(each.run, "func", each.run)
+        if each.method == "GET" and maker not in makers:
+            makers.add(maker)
+            name = names.get(each.path.split("/")[1])
+            samples = Samples(task=task.id, word=task.id, job=2, index=2, queue="cpu", name=name)
+            yield each.path.replace(":rest}", "}").format_map(samples)
 
 
 def test_every_page_is_well(site: Site, task: Task, signed_in: Page) -> None:
