@@ -17,6 +17,7 @@ from orchestra.domain.failure_reasons import Reason
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Cause, JobStatus, Queue
 from orchestra.services.jobs.search import LOOKED
+from orchestra.store.cluster.figures import EVENTS, LATELY
 from orchestra.store.driver.columns import Ints
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
@@ -156,6 +157,16 @@ def test_a_look_for_changes_reads_what_is_new_alone(crowded: World) -> None:
     found = plan(crowded.conn, load("cluster/watching").counts, {"all": True, "tasks": []})
     assert found.walked == set()
     assert found.buffers < 10 * SMALL_TASKS
+
+
+def test_figures_do_not_grow_with_the_number_of_jobs(crowded: World) -> None:
+    found = plan(crowded.conn, load("cluster/figures").jobs, {})
+    assert found.walked == set()
+    assert found.buffers < 10 * SMALL_TASKS
+    params = {"events": EVENTS, "seconds": LATELY}
+    found = plan(crowded.conn, load("cluster/figures").attempts, params)
+    assert found.walked == set(), found.root
+    assert found.buffers < 10 * EVENTS
 
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {

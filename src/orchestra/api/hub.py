@@ -105,6 +105,11 @@ class Hub:
             self._topics = reduce(or_, (each.topics for each in self._listeners), Topics())
             self._left = time.monotonic()
 
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return len(self._listeners)
+
     async def closes_within(self, seconds: float) -> bool:
         """Wait so long; True as soon as the server is about to end."""
         try:

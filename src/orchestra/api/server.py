@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from orchestra.api.accounts import Accounts
 from orchestra.api.hub import Hub
 from orchestra.api.limits import Failures
+from orchestra.api.request_figures import RequestFigures
+from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.identities import Identity
 from orchestra.interface.operation import Interface, Request
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
+    from orchestra.domain.models.figures import Figures
     from orchestra.files.upload_store import UploadStore
 
 T = TypeVar("T")
+
+
+def _unknown() -> Any:
+    raise DatabaseUnavailable("this server has no database.")
+
 
 Once = Callable[[Identity, str, Request[Any]], Any]
 
@@ -32,6 +40,9 @@ class Server:
         accounts: who callers are.
         hub: the open streams of pages.
         once: carries out a change under an idempotency key: the same key gets the same answer.
+        check: raises DatabaseUnavailable unless the database answers.
+        figures: the figures of the cluster.
+        requests: the figures of this process.
         failures: failed attempts to sign in.
         cluster: the id of the database.
         root_path: the prefix below which a proxy offers this server; "" without one.
@@ -47,6 +58,9 @@ class Server:
     once: Once
     accounts: Accounts
     hub: Hub
+    check: Callable[[], None] = _unknown
+    figures: Callable[[], Figures] = _unknown
+    requests: RequestFigures = field(default_factory=RequestFigures)
     failures: Failures = field(default_factory=Failures)
     cluster: str = ""
     root_path: str = ""

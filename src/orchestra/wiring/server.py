@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable, OrchestraError
+from orchestra.wiring.server_front import Front
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from orchestra.api.server import Server
     from orchestra.config import Settings
     from orchestra.domain.identities import Identity
+    from orchestra.domain.models.figures import Figures
     from orchestra.interface.operation import Interface, Request
 
 CONNECTIONS = 10
@@ -121,6 +124,7 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     from orchestra.interface import codec
     from orchestra.interface.local import Local, Through
     from orchestra.services import answers, datasets
+    from orchestra.services.database import figures
     from orchestra.services.database.watching import Watcher
     from orchestra.wiring.database import reconnect
     from orchestra.wiring.server_accounts import DatabaseAccounts
@@ -146,6 +150,14 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     def open_watch() -> Watcher:
         return Watcher(lambda: reconnect(settings, name="maestro server watching", repeats=True))
 
+    def check() -> None:
+        with database.connection() as conn:
+            conn.execute("select 1")
+
+    def read_figures() -> Figures:
+        with database.connection() as conn:
+            return figures.read(conn)
+
     accounts = DatabaseAccounts(settings, database.connection)
     hosts = frozenset(name.lower() for name in (*settings.server_names, socket.gethostname()))
 
@@ -159,6 +171,8 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
         once,
         accounts,
         Hub(open_watch),
+        check=check,
+        figures=read_figures,
         hosts=hosts,
         roots=roots,
         uploads=upload_store(settings),
@@ -169,13 +183,14 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import logs, openapi, operations, results, streams, uploads
+    from orchestra.api import health, logs, openapi, operations, results, streams, uploads
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints(but=streams.REPLACED)
     yield from streams.ENDPOINTS
     yield from uploads.ENDPOINTS
     yield from openapi.ENDPOINTS
+    yield from health.ENDPOINTS
     yield from logs.ENDPOINTS
     yield from results.ENDPOINTS
     yield from static_files.ENDPOINTS
@@ -183,9 +198,9 @@ def endpoints() -> Iterator[Endpoint]:
 
 
 def serve(
-    settings: Settings, sockets: list[socket.socket], cluster: str, record: Record, **options: Any
+    settings: Settings, sockets: list[socket.socket], cluster: str, record: Record, front: Front
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C, and tell the commands of this account so. `options` are those of `make_server`."""
+    """Serve until SIGTERM or Ctrl-C, and tell the commands of this account so."""
     from orchestra.api.records import announced
     from orchestra.wiring.folders import servers_folder
     from orchestra.wiring.uploads import swept
@@ -193,8 +208,8 @@ def serve(
     for each in sockets:
         each.listen(BACKLOG)
     database = Database(settings)
-    server = make_server(settings, database, cluster=cluster, **options)
-    process = make_process(server)
+    server = make_server(settings, database, cluster=cluster, root_path=front.root_path)
+    process = make_process(server, front)
     database.open()
     try:
         with announced(servers_folder(settings, cluster), record), swept(server):
@@ -203,18 +218,20 @@ def serve(
         database.close()
 
 
-def make_process(server: Server) -> uvicorn.Server:
+def make_process(server: Server, front: Front | None = None) -> uvicorn.Server:
     """Return what serves at sockets, with `run`."""
     import uvicorn
 
+    from orchestra.api.access import Noted
     from orchestra.api.app import make_app
     from orchestra.api.peers import PeerProtocol
     from orchestra.web import errors
 
+    front = front or Front()
+    app = make_app(server, endpoints(), partial(errors.answer, server))
     config = uvicorn.Config(
-        make_app(server, endpoints(), partial(errors.answer, server)),
+        Noted(app, server.requests, _say if front.access_log else None),
         http=PeerProtocol,
-        proxy_headers=False,  # uvicorn would believe X-Forwarded-For of everybody on the loopback
         ws="none",
         lifespan="off",
         log_level="warning",
@@ -223,6 +240,7 @@ def make_process(server: Server) -> uvicorn.Server:
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STREAMS_END_WITHIN,
+        **front.options(),
     )
 
     class Process(uvicorn.Server):
@@ -233,3 +251,7 @@ def make_process(server: Server) -> uvicorn.Server:
             super().handle_exit(sig, frame)
 
     return Process(config)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ from orchestra.cli.registry import Verb
 from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    import socket
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.config import Settings
@@ -25,7 +24,7 @@ def _run_arguments(parser: Parser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="the address to listen at (default: 127.0.0.1)",
+        help="the address to listen at (default: 127.0.0.1); others need TLS, or a proxy that has it",
     )
     parser.add_argument(
         "--port",
@@ -38,7 +37,6 @@ def _run_arguments(parser: Parser) -> None:
         metavar="PATH",
         help="also listen at a Unix socket, whose peers need no token; its folder decides who can connect",
     )
-
     parser.add_argument(
         "--root",
         dest="roots",
@@ -52,6 +50,26 @@ def _run_arguments(parser: Parser) -> None:
         metavar="FOLDER",
         help="where to keep files that users upload (default: the setting upload_root)",
     )
+    parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        help="encrypt with this certificate, a PEM file with its chain",
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="the key of the certificate")
+    parser.add_argument(
+        "--behind",
+        metavar="ADDRESS",
+        help="the address of a proxy whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PREFIX",
+        help="the prefix below which the proxy offers the server, such as /orchestra",
+    )
+    parser.add_argument(
+        "--access-log", action="store_true", help="print a line for each request to stderr"
+    )
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -59,18 +77,28 @@ def _run(ctx: Context) -> None:
     from orchestra.api.records import Record
     from orchestra.services.database import admin
     from orchestra.wiring.server import serve
+    from orchestra.wiring.server_front import Front
 
+    args = ctx.args
+    front = Front(
+        args.tls_cert, args.tls_key, args.behind, args.root_path.rstrip("/"), args.access_log
+    )
+    front.check(args.host)
     with database(ctx) as conn:
         cluster = admin.cluster_id(conn)
     settings = _with_folders(ctx)
-    sockets = [_tcp(ctx.args.host, ctx.args.port)]
+    sockets = [_tcp(args.host, args.port)]
     name, port = sockets[0].getsockname()[:2]
-    url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-    if ctx.args.socket:
-        sockets.append(_unix(ctx.args.socket))
+    url = f"{front.scheme}://{f'[{name}]' if ':' in name else name}:{port}{front.root_path}"
+    if args.socket:
+        sockets.append(_unix(args.socket))
     print(url, flush=True)
-    record = Record(os.getpid(), url, ctx.args.socket, ctx.args.background)
-    serve(settings, sockets, cluster, record)
+    if not (args.background or front.behind or front.tls_cert):
+        ctx.out.note(
+            f"To reach it from your own machine: ssh -L {port}:{name}:{port} {socket.gethostname()}"
+        )
+    record = Record(os.getpid(), url, args.socket, args.background)
+    serve(settings, sockets, cluster, record, front)
 
 
 def _with_folders(ctx: Context) -> Settings:
