@@ -39,6 +39,13 @@ def path() -> Iterator[Path]:
         yield Path(folder, "socket")
 
 
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[TextIO]:
+    """What the server prints."""
+    with (tmp_path / "server.log").open("w+") as file:
+        yield file
+
+
 def exchange(
     url: str, method: str, target: str, body: str = "", **headers: str
 ) -> tuple[int, str, str]:

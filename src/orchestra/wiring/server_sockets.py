@@ -24,6 +24,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((host, number))
+            found.listen()  # who connects before the server is ready waits
         except OSError:
             found.close()
             if port is not None or number == 0:
@@ -49,6 +50,7 @@ def listen_at_socket(path: str) -> socket.socket:
             Path(path).unlink()
         found.bind(path)
         Path(path).chmod(0o666)  # its folder decides who can connect
+        found.listen()
     except BaseException:
         found.close()
         raise
