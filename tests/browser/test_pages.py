@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.states import TaskState
+from orchestra.domain.states import JobState, TaskState
 from orchestra.web import pages
 from support.browsing import check_looks
 from support.served_site import Site
@@ -119,6 +119,24 @@ def test_a_failure_is_found_read_and_retried_with_the_keyboard_alone(
     expect(signed_in.locator(".said")).to_be_visible()
     expect(signed_in.locator("#attempts")).to_contain_text("Attempt 2")
     site.cluster.wait_for(task, TaskState.FINALIZED)
+
+
+def test_a_running_task_is_killed_after_its_preview(
+    site: Site, task: Task, signed_in: Page
+) -> None:
+    cluster = site.cluster
+    long = cluster.task(2, "sh -c 'sleep 600' %DATA %IN %OUT", name="long", data="user.ana.data")
+    for index in range(2):
+        cluster.wait_for_job(long, index, JobState.RUNNING)
+    signed_in.goto(f"{site.url}/tasks/{long.id}")
+    signed_in.get_by_role("link", name="Kill", exact=True).click()
+    loss = signed_in.get_by_role("listitem").first
+    expect(loss).to_contain_text("Ends 2 running jobs, which have used")
+    signed_in.get_by_label("Reason").fill("<too> long")
+    signed_in.get_by_role("button", name="Kill").click()
+    # The page follows by itself.
+    expect(signed_in.locator("#head")).to_contain_text("KILLED")
+    expect(signed_in.locator("#story")).to_contain_text("by ana: <too> long")
 
 
 def test_a_node_is_drained_with_a_reason_and_resumed(
