@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
+from orchestra.interface.sessions import MakeSignInCode
 from orchestra.web import pages
-from support.browsing import check_looks
+from support.browsing import check_looks, window
 from support.served_site import Site
 
 pytestmark = pytest.mark.needs("chromium")
@@ -75,6 +76,21 @@ def test_a_wrong_token(site: Site, page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("token")
     expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
     check_looks(page)
+
+
+def test_a_link_signs_in_once_and_not_twice(site: Site, browser: Browser) -> None:
+    link = f"{site.url}/in#{site.cluster.interface()(MakeSignInCode()).code}"
+    with window(browser) as first, window(browser) as second:
+        page, other = first.new_page(), second.new_page()
+        page.goto(link)
+        expect(page.locator(".user")).to_contain_text("ana")
+        other.goto(link)
+        expect(other.get_by_role("alert")).to_be_visible()
+        assert "#" not in other.url
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("status").first).to_have_text("You are signed out.")
+        page.goto(f"{site.url}/nodes")
+        expect(page.get_by_label("token")).to_be_visible()
 
 
 def test_nodes_heal_after_the_death_of_the_server(site: Site, task: Task, signed_in: Page) -> None:
