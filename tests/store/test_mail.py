@@ -13,7 +13,7 @@ import pytest
 from orchestra.conductor import attached_reports, silent_nodes
 from orchestra.conductor import mailer as mailing
 from orchestra.conductor.conductor import Conductor
-from orchestra.conductor.mailer import Mailer, MailSettings
+from orchestra.conductor.mailer import Mailer
 from orchestra.domain.errors import Refused, Superseded
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.work import Outcome
@@ -23,6 +23,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.interface.mails import ShowMail
 from orchestra.mail import preview
 from orchestra.mail.channels import Channels
+from orchestra.mail.settings import MailSettings
 from orchestra.mail.smtp import Smtp
 from orchestra.services import work
 from orchestra.services.database import recovery

@@ -240,7 +240,7 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
 
 
 def test_test_mail_fails_if_a_copy_is_refused(server: MailServer) -> None:
-    from orchestra.conductor.mailer import MailSettings
+    from orchestra.mail.settings import MailSettings
     from orchestra.wiring.mail import send_test_mail
 
     said: list[str] = []

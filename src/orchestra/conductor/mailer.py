@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -29,14 +29,14 @@ from orchestra.domain.naming import is_real_address
 from orchestra.domain.notifications import BestResults, Notification, TaskNotification
 from orchestra.mail import message, templates
 from orchestra.mail.page import Page, as_text
-from orchestra.mail.transport import Sent, Transport
+from orchestra.mail.transport import Sent
 from orchestra.services.mail import outbox
 from orchestra.services.mail.outbox import Batch
 from orchestra.services.tasks.best import best_results
 from orchestra.store.cluster import leader
 
 if TYPE_CHECKING:
-    from orchestra.mail.channels import Channels
+    from orchestra.mail.settings import MailSettings
 
 CHECK_EVERY = 2.0
 TIDY_EVERY = 3600.0
@@ -49,16 +49,6 @@ log = logging.getLogger(__name__)
 
 Check = Callable[[psycopg.Connection], None]
 """Checks the conductor's term in the open transaction of a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class MailSettings:
-    """How this process sends mail: by which transport, from whom, with copies to whom, and to which channels."""
-
-    transport: Transport
-    sender: str
-    copy_to: tuple[str, ...] = ()
-    channels: Channels | None = None
 
 
 class Mailer:

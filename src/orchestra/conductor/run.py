@@ -10,12 +10,13 @@ from collections.abc import Callable
 import psycopg
 
 from orchestra.conductor.conductor import Conductor
-from orchestra.conductor.mailer import Mailer, MailSettings
+from orchestra.conductor.mailer import Mailer
 from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.troubles import Trouble
+from orchestra.mail.settings import MailSettings
 from orchestra.services.database import recovery
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3.0

@@ -10,8 +10,8 @@ from orchestra.wiring.folders import mail_folder
 from orchestra.wiring.identity import host_name
 
 if TYPE_CHECKING:
-    from orchestra.conductor.mailer import MailSettings
     from orchestra.config import Settings
+    from orchestra.mail.settings import MailSettings
     from orchestra.mail.transport import Transport
 
 _DEFAULT_HOST = "smtp.gmail.com"
@@ -23,8 +23,8 @@ def mail_settings(settings: Settings) -> MailSettings:
     Raises:
         ConfigurationError: the mail server is configured incompletely.
     """
-    from orchestra.conductor.mailer import MailSettings
     from orchestra.mail.channels import Channels
+    from orchestra.mail.settings import MailSettings
 
     login = settings.smtp_user if settings.smtp_user and "@" in settings.smtp_user else None
     return MailSettings(
