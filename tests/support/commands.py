@@ -20,7 +20,7 @@ from typing import IO, Any
 
 FORBIDDEN = (
     "psycopg", "psycopg_pool", "starlette", "uvicorn", "h11", "anyio", "jinja2", "orchestra.store.driver",
-    "orchestra.store.postgres", "orchestra.services", "orchestra.api", "orchestra.web", "orchestra.cli.local",
+    "orchestra.store.postgres.embedded", "orchestra.services", "orchestra.api", "orchestra.web", "orchestra.cli.local",
 )  # fmt: skip
 """Modules that no command over HTTP loads."""
 
@@ -36,13 +36,16 @@ class Done:
 
 
 class Forkserver:
-    """The process from which commands are forked; it has no other threads and no connections."""
+    """The process from which commands are forked; it has no other threads and no connections.
 
-    def __init__(self) -> None:
+    With `driver`, it has loaded what commands with a connection need.
+    """
+
+    def __init__(self, *, driver: bool = False) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), "driver" if driver else ""],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -90,6 +93,8 @@ def _text(file: IO[bytes]) -> str:
 def _serve(channel: socket.socket) -> None:
     """Run what is asked, one command at a time, until the other side is gone."""
     _preload()
+    if sys.argv[2] == "driver":
+        _preload_driver()
     while True:
         # A request fits in one message of the socket's buffer.
         data, files, _flags, _address = socket.recv_fds(channel, 1 << 20, 3)
@@ -130,6 +135,14 @@ def _preload() -> None:
     import orchestra.wiring.settings
 
     assert not _forbidden(), _forbidden()
+
+
+def _preload_driver() -> None:
+    import orchestra.interface.local
+    import orchestra.services.tasks.creation
+    import orchestra.services.tasks.views
+    import orchestra.wiring.database
+    import orchestra.wiring.identity  # noqa: F401
 
 
 def _command(asked: dict[str, Any], files: list[int], writer: int) -> int:

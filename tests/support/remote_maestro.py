@@ -52,7 +52,7 @@ class RemoteMaestro(Maestro):
         """The environment of commands over HTTP: nothing in it leads to the database."""
         given = super().environment()
         given["MAESTRO_SERVER"] = f"unix:{self._socket(given.pop('MAESTRO_USERNAME', ''))}"
-        given["MAESTRO_DATA_DIR"] = "/nowhere"
+        given["MAESTRO_DATA_DIR"] = str(self.home / "no-database")
         given.pop("MAESTRO_EMAIL", None)
         return given
 
