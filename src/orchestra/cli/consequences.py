@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.consequences import TaskAction
+    from orchestra.interface.answers.consequences import Consequences
     from orchestra.interface.operation import Interface
 
 
@@ -44,8 +45,8 @@ def may_go_on(
 
 def say_consequences(
     ctx: Context, ask: Interface, task: int, action: TaskAction, **chosen: Any
-) -> Any:
-    """Say what an action would do.
+) -> Consequences:
+    """Say what an action would do, and return it.
 
     Raises:
         Refused: it is not possible.

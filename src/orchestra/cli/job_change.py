@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.interface.answers.jobs import JobsDone
+    from orchestra.interface.operation import Interface
 
 _FILTERS = ("state", "ended_by", "line", "node")
 
@@ -121,7 +122,7 @@ def _status(text: str) -> JobStatus:
     return known[text]
 
 
-def _tasks(ctx: Context, ask: Any) -> list[int]:
+def _tasks(ctx: Context, ask: Interface) -> list[int]:
     from orchestra.interface.selection import FindTask
 
     return [ask(FindTask(ctx.names.task(word))).id for word in ctx.args.jobs]

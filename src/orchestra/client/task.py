@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
     from orchestra.domain.explanation import Explanation
+    from orchestra.domain.models.failures import FailureReason
     from orchestra.files.attempt_folders import Removed
     from orchestra.interface.answers.jobs import JobReport
     from orchestra.interface.answers.task_reports import TaskReport
@@ -140,6 +141,52 @@ class Task:
             NotFound: it has no job with that number.
         """
         return Job(self, self._report(number).job)
+
+    def failures(self) -> tuple[FailureReason, ...]:
+        """Return its failed jobs in groups, the largest first: by reason, by last line of the log, by node."""
+        from orchestra.interface.failures import FailuresOf
+
+        return self._session(FailuresOf(str(self.id))).reasons
+
+    def retry_jobs(
+        self,
+        state: str | None = None,
+        *,
+        reason: str | None = None,
+        line: str | None = None,
+        node: str | None = None,
+        config: str | None = None,
+    ) -> int:
+        """Retry all of its jobs that match, ahead of the others, and return how many; by default all but the done ones.
+
+        Args:
+            reason: why they ended: `exit:1`, `exit`, `signal:9`, `timeout`, as in `failures`.
+            line: the last line of their logs, with `*` for any characters.
+            node: where they ran last.
+            config: a pattern of their configs.
+
+        Raises:
+            BadInput: the state, the reason or a pattern is invalid.
+            Refused: its state does not allow it, or it belongs to somebody else.
+        """
+        from orchestra.interface.job_matches import RetryMatching, every_match
+
+        wanted = RetryMatching(self.id, words.status(state), reason, line, node, config)
+        return every_match(self._session, wanted).jobs
+
+    def kill_jobs(
+        self, state: str | None = None, *, node: str | None = None, why: str | None = None
+    ) -> int:
+        """Kill all of its jobs that match and have not ended, and return how many.
+
+        Raises:
+            BadInput: the state is invalid.
+            Refused: its state does not allow it, or it belongs to somebody else.
+        """
+        from orchestra.interface.job_matches import KillMatching, every_match
+
+        wanted = KillMatching(self.id, words.status(state), node=node, why=why)
+        return every_match(self._session, wanted).jobs
 
     def _report(self, number: int) -> JobReport:
         from orchestra.interface.jobs import ShowJob
