@@ -119,10 +119,11 @@ def test_people_are_who_they_prove_to_be(
         "mine",
         "--detach",
     ]
-    typed = [create, ["node", "drain", "-n", "gauss"], ["task", "list", "-q"]]
+    typed = [["web", "--print"], create, ["node", "drain", "-n", "gauss"], ["task", "list", "-q"]]
     done = ordinary.python(TYPED % (path, typed))
     assert done.returncode == 0, done.stderr
-    created, drained, tasks = (json.loads(line) for line in done.stdout.splitlines())
+    web, created, drained, tasks = (json.loads(line) for line in done.stdout.splitlines())
+    assert web[1].startswith(f"{url}/in#"), web
     assert created[0] == 0, created
     assert 'node "gauss" belongs to user "ana", but you are "nobody"' in drained[2]
     assert tasks[1] == "0\n"

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra.client.handover import pack
+from orchestra.config import Settings
 from orchestra.domain import access_secrets
 from orchestra.domain.models.credentials import NewSession, NewToken, SignInCode, Token, WebSession
 
@@ -47,6 +49,12 @@ def test_tokens_are_cut_in_what_is_written_down() -> None:
     token = access_secrets.new_token()
     said = access_secrets.without_tokens(f"Authorization: Bearer {token}, orc_ab")
     assert said == f"Authorization: Bearer {token[:8]}..., orc_ab..."
+
+
+def test_a_pickled_client_has_no_token() -> None:
+    packed = pickle.dumps(pack(Settings(server="http://127.0.0.1:8765", token="orc_hush")))
+    assert b"8765" in packed
+    assert b"hush" not in packed
 
 
 def test_no_repr_shows_a_secret() -> None:

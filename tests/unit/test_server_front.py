@@ -72,7 +72,7 @@ def test_the_access_log_has_no_secret_and_one_line_a_request() -> None:
     }
     said = line(scope, 404, 0.0123, NOW)
     assert said == (
-        "2026-11-26T10:02:11Z 10.0.0.7 - GET /tasks/a%20b%0A2026%20forged/orc_.../%C3%A9 404 12ms"
+        "2026-11-26T10:02:11Z 10.0.0.7 - GET /tasks/a%20b%0A2026%20forged/orc_0123.../%C3%A9 404 12ms"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,10 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.api.identity import address_of
 from orchestra.api.request_figures import RequestFigures
+from orchestra.domain.access_secrets import without_tokens
 
 Say = Callable[[str], None]
-
-_SECRET = re.compile(r"orc_\w+")
 
 
 class Noted:
@@ -49,9 +47,7 @@ def line(scope: Scope, status: int, seconds: float, now: datetime) -> str:
     """Return a line of the access log: when, from where, who, what, the status, milliseconds."""
     who = scope.get("state", {}).get("who")
     # The path as it is in the address, so that no character of it ends the line; a token has no business there.
-    path = _SECRET.sub(
-        "orc_...", quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="surrogateescape")
-    )
+    path = without_tokens(quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="surrogateescape"))
     words = (
         now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         address_of(Request(scope)).replace(" ", ":") or "-",

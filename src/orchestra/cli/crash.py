@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestra import __version__
 from orchestra.cli.output import print_error
+from orchestra.domain.access_secrets import without_tokens
 from orchestra.domain.errors import OrchestraError
 
 
@@ -19,7 +20,7 @@ def report(error: BaseException, arguments: list[str]) -> None:
     """Print that an unexpected error happened, and where its traceback is."""
     if os.environ.get("MAESTRO_DEBUG"):
         traceback.print_exception(error)
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = without_tokens(" ".join(f"{type(error).__name__}: {error}".split()))
     try:
         hint = f"The details are in {_write(error, arguments)}. "
     except OSError:
@@ -42,5 +43,5 @@ def _write(error: BaseException, arguments: list[str]) -> Path:
     with os.fdopen(handle, "w", errors="backslashreplace") as file:
         file.write(f"maestro {__version__}, {sys.version.split()[0]}, {platform.platform()}\n")
         file.write(f"command: maestro {command} ...\n\n")
-        file.write("".join(traceback.format_exception(error)))
+        file.write(without_tokens("".join(traceback.format_exception(error))))
     return Path(name)

@@ -116,8 +116,13 @@ def served_roots(settings: Settings) -> tuple[str, ...]:
     return tuple(str(Path(root)) for root in settings.server_roots)
 
 
-def make_server(settings: Settings, database: Database, **options: Any) -> Server:
-    """Return what the handlers need, over these connections. `options` are other fields of `Server`."""
+def make_server(
+    settings: Settings, database: Database, *, address: str | None = None, **options: Any
+) -> Server:
+    """Return what the handlers need, over these connections.
+
+    `address` is that of the pages, None where only a proxy knows it. `options` are other fields of `Server`.
+    """
     from orchestra.api.hub import Hub
     from orchestra.api.server import Server
     from orchestra.files.served_logs import ServedLogs
@@ -134,7 +139,7 @@ def make_server(settings: Settings, database: Database, **options: Any) -> Serve
     logs = ServedLogs([Path(root) for root in roots])
 
     def local(conn: psycopg.Connection, identity: Identity) -> Local:
-        return Local.behind(conn, Through(identity, settings.open_logs), logs.read)
+        return Local.behind(conn, Through(identity, settings.open_logs, address), logs.read)
 
     @contextmanager
     def interface(identity: Identity) -> Iterator[Interface]:
@@ -208,7 +213,13 @@ def serve(
     for each in sockets:
         each.listen(BACKLOG)
     database = Database(settings)
-    server = make_server(settings, database, cluster=cluster, root_path=front.root_path)
+    server = make_server(
+        settings,
+        database,
+        address=None if front.behind else record.url,
+        cluster=cluster,
+        root_path=front.root_path,
+    )
     process = make_process(server, front)
     database.open()
     try:

@@ -32,9 +32,16 @@ def _arguments(parser: Parser) -> None:
 
 
 def _web(ctx: Context) -> None:
-    address = _checked(ctx.args.address) if ctx.args.address else _address(ctx)
+    address = _checked(ctx.args.address) if ctx.args.address else _configured(ctx)
     with ctx.interface() as ask:
-        link = f"{address}/in#{ask(MakeSignInCode()).code}"
+        made = ask(MakeSignInCode())
+    address = address or made.address
+    if address is None:
+        raise BadInput(
+            "the server does not know the address of its pages, because a proxy is before it.",
+            hint="Give it: maestro web --address https://orchestra.example.org",
+        )
+    link = f"{address}/in#{made.code}"
     ctx.out.say(link)
     ctx.out.note("It signs a browser in as you, once, within a minute.")
     if hint := _through_ssh(address):
@@ -43,23 +50,18 @@ def _web(ctx: Context) -> None:
         _open(link)
 
 
-def _address(ctx: Context) -> str:
-    """Return where the pages are.
+def _configured(ctx: Context) -> str | None:
+    """Return where the pages are; None where only the server knows.
 
     Raises:
-        NotFound: no server of this account runs on this machine.
+        NotFound: without a server in the configuration, none of this account runs on this machine.
     """
     from orchestra.services.database import admin
     from orchestra.wiring.server_processes import running_servers
 
     settings = ctx.settings
     if settings.server is not None:
-        if settings.server.startswith(SOCKET):
-            raise BadInput(
-                "the address of the pages is not known from the server's socket.",
-                hint="Give it: maestro web --address http://127.0.0.1:8765",
-            )
-        return settings.server.rstrip("/")
+        return None if settings.server.startswith(SOCKET) else settings.server.rstrip("/")
     with database(ctx) as conn:
         running = running_servers(settings, admin.cluster_id(conn))
     if not running:

@@ -45,10 +45,11 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class SignInCode:
-    """A code that signs a browser in once."""
+    """A code that signs a browser in once. `address` is that of the pages, if a server that knows it has answered."""
 
     code: str = field(repr=False)
     expires_at: datetime
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,17 @@ def read_no_file(_account: str, _wanted: WantedPart) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Through:
-    """The server that a call came through: as whom, and whether it lets users read the logs of others' jobs."""
+    """The server that a call came through.
+
+    Args:
+        identity: who calls.
+        open_logs: whether it lets users read the logs of others' jobs.
+        address: that of its pages, as far as it knows.
+    """
 
     identity: Identity
     open_logs: bool = True
+    address: str | None = None
 
 
 def no_account() -> None:

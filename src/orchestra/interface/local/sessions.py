@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestra.domain.models.credentials import SignInCode, WebSession
 from orchestra.interface import sessions as ask
 from orchestra.interface.local import Scope
@@ -9,7 +11,8 @@ from orchestra.services.users import sessions, sign_in
 
 
 def make_sign_in_code(scope: Scope, _asked: ask.MakeSignInCode) -> SignInCode:
-    return sign_in.make_code(scope.conn, scope.caller, scope.unix, through=scope.identity)
+    made = sign_in.make_code(scope.conn, scope.caller, scope.unix, through=scope.identity)
+    return replace(made, address=scope.through.address if scope.through else None)
 
 
 def list_sessions(scope: Scope, _asked: ask.ListSessions) -> tuple[WebSession, ...]:
