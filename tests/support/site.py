@@ -84,6 +84,12 @@ class Site:
         """Send a form."""
         return self._answer("POST", path, "", urlencode(fields).encode())
 
+    @staticmethod
+    def first_form(page: Page) -> dict[str, str]:
+        """Return the fields of the first form of a page after the one for signing out."""
+        _, form, *_ = page.html.partition("</header>")[2].split("<form")
+        return _Text.of(f"<form{form.partition('</form>')[0]}").values
+
     def _answer(self, method: str, path: str, query: str, body: bytes) -> Page:
         path, _, more = path.partition("?")
         request = Request(

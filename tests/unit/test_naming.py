@@ -306,3 +306,23 @@ def test_a_name_of_the_greatest_length_counts_on_within_it() -> None:
     longest = "user.ana." + "x" * (naming.MAX_NAME - 9)
     _, second, third = islice(naming.numbered(longest), 3)
     assert naming.parse_name(second) != naming.parse_name(third)
+
+
+@given(st.floats(0.001, 10**8), st.integers(1, 10**9))
+def test_quantities_are_typed_as_they_are_read(seconds: float, number: int) -> None:
+    for each in (round(seconds, 6), float(number)):
+        assert quantities.parse_duration(quantities.typed_duration(each)) == pytest.approx(
+            each, abs=1e-9
+        )
+    for size in (number, number * 10**6, number * 2**20):
+        assert quantities.parse_size(quantities.typed_size(size)) == size
+    for limit in (Limit(count=number % 1000 + 1), Limit(percent=number % 100 + 0.5)):
+        assert quantities.parse_limit(quantities.typed_limit(limit)) == limit
+
+
+@pytest.mark.parametrize(
+    ("seconds", "typed"), [(7200, "2h"), (5400, "90m"), (1.5, "1.5s"), (86400, "1d")]
+)
+def test_durations_are_typed_shortly(seconds: float, typed: str) -> None:
+    assert quantities.typed_duration(seconds) == typed
+    assert [quantities.typed_size(n) for n in (4 * 10**9, 2**31, 1234)] == ["4GB", "2GiB", "1234"]

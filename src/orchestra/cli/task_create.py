@@ -15,8 +15,8 @@ from orchestra.cli.output import Record, clean
 from orchestra.cli.startup import current_folder
 from orchestra.cli.task_options import new_task
 from orchestra.domain import command_advice, human
-from orchestra.domain.command import parse
 from orchestra.domain.errors import AlreadyExists
+from orchestra.domain.task_text import first_in_words
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -147,24 +147,10 @@ def watch_line(task: Task) -> str:
 def task_lines(task: Task, first: str) -> Iterator[str]:
     """Yield a new task in lines; `first` is the command of its first job."""
     yield f"task {task.id}: {task.name}, {human.count(task.jobs, 'job')} on queue {task.queue}"
-    yield f"    first      {_test_words(task)}"
+    yield f"    first      {first_in_words(task.policy, task.jobs)}"
     last = f" ... job_configId_{task.jobs - 1}" if task.jobs > 1 else ""
     yield f"    output     {clean(task.folder)}/job_configId_0{last}"
     yield f"    job {f'{task.id}/0':<6} {clean(first)}"
-
-
-def _test_words(task: Task) -> str:
-    tests = min(task.policy.test_jobs, task.jobs)
-    if tests == 0:
-        return "no test; all jobs can start at once"
-    if tests == task.jobs:
-        return (
-            f"all {human.count(tests, 'job')} at once, as a test" if tests > 1 else "its only job"
-        )
-    return (
-        f"{human.count(tests, 'job')} as a test; the other {human.number(task.jobs - tests)} follow "
-        + ("if all of them succeed" if tests > 1 else "if it succeeds")
-    )
 
 
 def created_record(task: Task, *, created: bool) -> Record:
@@ -182,20 +168,8 @@ def created_record(task: Task, *, created: bool) -> Record:
 
 def _notes(preview: Preview) -> Iterator[str]:
     """Yield what is valid but may not be intended."""
-    tags = parse(preview.command).tags
-    for source in preview.sources:
-        if source.files > 1:
-            files = human.count(source.files, "file")
-            yield f"note: {source.dataset} has {files}, so %{source.tag} is its folder {clean(source.path)}"
-        if source.tag not in tags:
-            yield f"warning: the command does not use %{source.tag} ({source.dataset})"
-    for advice in (
-        command_advice.hidden_failure,
-        command_advice.left_behind,
-        command_advice.typographic,
-    ):
-        if (note := advice(preview.command)) is not None:
-            yield f"note: {note}"
+    for kind, said in command_advice.notes(preview.command, preview.sources):
+        yield f"{kind}: {clean(said)}"
     if problem := syntax_error(preview.command):
         yield f"warning: bash here cannot parse the command: {clean(problem)}"
     yield from _not_found(preview.command, current_folder())

@@ -9,8 +9,13 @@ import posixpath
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
+
+from orchestra.domain import human
+from orchestra.domain.command import parse
+from orchestra.domain.models.sources import Source
 
 _ENDS_COMMAND = re.compile(r"[;&|()]+|\n")
 OWN_FOLDER: str | None = None
@@ -25,6 +30,25 @@ class Word:
 
     text: str
     folder: str | None
+
+
+def notes(
+    command: str, sources: Iterable[Source]
+) -> Iterator[tuple[Literal["note", "warning"], str]]:
+    """Yield what is valid but may not be intended; `sources` are those of the command's tags, except %IN and %OUT."""
+    tags = parse(command).tags
+    for source in sources:
+        if source.files > 1:
+            files = human.count(source.files, "file")
+            yield (
+                "note",
+                f"{source.dataset} has {files}, so %{source.tag} is its folder {source.path}",
+            )
+        if source.tag not in tags:
+            yield "warning", f"the command does not use %{source.tag} ({source.dataset})"
+    for advice in (hidden_failure, left_behind, typographic):
+        if (note := advice(command)) is not None:
+            yield "note", note
 
 
 def hidden_failure(command: str) -> str | None:

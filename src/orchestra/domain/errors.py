@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class OrchestraError(Exception):
         self.message = reworded(self.message, voice)
         self.remedy = None if self.remedy is None else reworded(self.remedy, voice)
         self.args = (str(self.message),)
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """Let errors in the block say which field of the request they are about, unless they say so themselves."""
+    try:
+        yield
+    except OrchestraError as error:
+        error.params.setdefault("field", field)
+        raise
 
 
 class BadInput(OrchestraError):

@@ -46,6 +46,14 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def typed_duration(seconds: float) -> str:
+    """Return what `parse_duration` reads as this: `2h`, `90m`, `1.5s`."""
+    for unit, size in reversed(_SECONDS.items()):
+        if unit != "w" and seconds and seconds % size == 0:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
 def parse_since(text: str, now: datetime) -> datetime:
     """Parse a time in the past: a duration before `now` (`2h`), or a date, or date and time, in the zone of `now`."""
     try:
@@ -93,6 +101,13 @@ def parse_limit(text: str) -> Limit:
     return Limit(percent=value)
 
 
+def typed_limit(limit: Limit) -> str:
+    """Return what `parse_limit` reads as this: `3`, `5%`."""
+    if limit.percent is None:
+        return str(limit.count)
+    return f"{limit.percent:.9f}".rstrip("0").rstrip(".") + "%"
+
+
 def parse_size(text: str) -> int:
     """Parse `4.1 kB`, `512M`, `2G` (powers of 1000) or `2GiB` (powers of 1024) into bytes."""
     found = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
@@ -103,3 +118,12 @@ def parse_size(text: str) -> int:
     if size > LARGEST_SIZE:
         raise BadInput(f'"{one_line(text)}" is more than any machine has.')
     return size
+
+
+def typed_size(size: int) -> str:
+    """Return what `parse_size` reads as this: `4GB`, `2GiB`, `1234`."""
+    for unit in ("t", "g", "m", "k"):
+        for factor, ending in ((_BYTES[unit], "B"), (_BINARY_BYTES[unit], "iB")):
+            if size and size % factor == 0:
+                return f"{size // factor}{unit.upper() if unit != 'k' or ending == 'iB' else unit}{ending}"
+    return str(size)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from orchestra.domain import human
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.models.events import Event
-from orchestra.domain.models.tasks import Counts, Limit, Origin, Task
+from orchestra.domain.models.tasks import Counts, Limit, Origin, Policy, Task
 from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
 
 _ORDER = (
@@ -129,3 +129,18 @@ def _what_happened(event: Event) -> str:
         return "retried"
     to = event.to_state or event.kind
     return _STATE_WORDS.get(to, to.lower())
+
+
+def first_in_words(policy: Policy, jobs: int) -> str:
+    """What of a new task starts first: `10 jobs as a test; the other 26 follow if all of them succeed`."""
+    tests = min(policy.test_jobs, jobs)
+    if tests == 0:
+        return "no test; all jobs can start at once"
+    if tests == jobs:
+        return (
+            f"all {human.count(tests, 'job')} at once, as a test" if tests > 1 else "its only job"
+        )
+    return (
+        f"{human.count(tests, 'job')} as a test; the other {human.number(jobs - tests)} follow "
+        + ("if all of them succeed" if tests > 1 else "if it succeeds")
+    )

@@ -14,7 +14,7 @@ import psycopg
 from orchestra.domain import command, images
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import AlreadyExists, BadInput, Refused
+from orchestra.domain.errors import AlreadyExists, BadInput, Refused, about
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.human import count
 from orchestra.domain.models.datasets import DataSet
@@ -96,26 +96,46 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
     Raises:
         BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
     """
-    new = replace(_with_image(new), name=str(parse_name(new.name, username=caller.name)))
-    if taken := store.by_name(conn, new.name):
-        raise _taken(new.name, taken)
-    template = command.parse(new.command)
-    secondary = _tags(new.secondary)
-    with_data = new.data is not None
-    command.check(template, known=secondary, required=command.required(with_data=with_data))
-    after = _unfinished(conn, new.after)
-    config = find_config(conn, new.config, after)
-    sources = secondary if new.data is None else {"DATA": new.data, **secondary}
-    inputs = {tag: find_input(conn, name) for tag, name in sources.items()}
-    check_metrics_file(new.metrics_file)
-    check_complete_file(new.complete_file)
-    for variable, value in new.env.items():
-        check_variable(variable, value)
-    check_environment(new.env)
-    _check_numbers(new)
-    check_volume(new.volume)
+    new = _with_image(new)
+    with about("name"):
+        new = replace(new, name=str(parse_name(new.name, username=caller.name)))
+        if taken := store.by_name(conn, new.name):
+            raise _taken(new.name, taken)
+    with about("command"):
+        template = command.parse(new.command)
+    with about("secondary"):
+        secondary = _tags(new.secondary)
+    with about("command"):
+        required = command.required(with_data=new.data is not None)
+        command.check(template, known=secondary, required=required)
+    with about("after"):
+        after = _unfinished(conn, new.after)
+    with about("config"):
+        config = find_config(conn, new.config, after)
+    inputs = {}
+    for tag, name in _sources(new, secondary).items():
+        with about("data" if tag == "DATA" else "secondary"):
+            inputs[tag] = find_input(conn, name)
+    _check_settings(new)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     return Plan(_as_kept(new, template), caller, template, folder, config, inputs, after)
+
+
+def _sources(new: NewTask, secondary: Mapping[str, str]) -> dict[str, str]:
+    return {**({} if new.data is None else {"DATA": new.data}), **secondary}
+
+
+def _check_settings(new: NewTask) -> None:
+    with about("metrics"):
+        check_metrics_file(new.metrics_file)
+    check_complete_file(new.complete_file)
+    with about("env"):
+        for variable, value in new.env.items():
+            check_variable(variable, value)
+        check_environment(new.env)
+    _check_numbers(new)
+    with about("volume"):
+        check_volume(new.volume)
 
 
 def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, ...]:
@@ -231,9 +251,11 @@ def _with_image(new: NewTask) -> NewTask:
                 hint=words(Field.IMAGE, " names one."),
             )
         return new
-    binds = tuple(str(parse_bind(text)) for text in new.binds)
-    check_binds(binds)
-    return replace(new, image=images.check(new.image), binds=binds)
+    with about("bind"):
+        binds = tuple(str(parse_bind(text)) for text in new.binds)
+        check_binds(binds)
+    with about("image"):
+        return replace(new, image=images.check(new.image), binds=binds)
 
 
 def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
@@ -253,12 +275,14 @@ def _check_numbers(new: NewTask) -> None:
 
 def _as_kept(new: NewTask, template: command.Template) -> NewTask:
     """Return what is stored of a request."""
+    with about("goal"):
+        goal = None if new.goal is None else str(parse_goal(new.goal))
     return replace(
         new,
         account=storable(new.account),
         command=template.text,
         resources=with_gpu(new.queue, new.resources),
-        goal=None if new.goal is None else str(parse_goal(new.goal)),
+        goal=goal,
     )
 
 

@@ -17,6 +17,7 @@ from orchestra.domain import human, result_query, result_ranking, result_text, s
 from orchestra.domain.charts import choice
 from orchestra.domain.charts.build import Metric
 from orchestra.domain.charts.choice import Asked, Drawing
+from orchestra.domain.charts.models import Kind
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import StatedGoal, direction, parse_goal
 from orchestra.domain.models.results import Sources
@@ -34,7 +35,7 @@ from orchestra.web.rendering import page
 BEST, PAGE = 5, 100
 PLOTS = 4
 """Charts that are drawn unless all are asked for: a page has to stay light."""
-KEPT = (*PARAMETERS, "metric", "against", "plots")
+KEPT = (*PARAMETERS, "metric", "against", "kind", "plots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def show_results(call: Call) -> Response:
         ],
         more_plots=0 if every else max(0, len(drawing.charts) - PLOTS),
         notes=(*drawing.notes, *_notes(sources, table)),
+        kinds=[("", "what suits"), *((kind.value, kind.value) for kind in Kind)],
         formats=("csv", "json", *(["parquet"] if find_spec("pyarrow") else [])),
     )
 
@@ -213,7 +215,11 @@ def _drawing(form: Form, table: Table, goal: Goal | None) -> Drawing:
             table.find(each.strip()) for each in form.text("against").split(",") if each.strip()
         )
     )
-    return choice.choose(table, metric, Asked(against=against))
+    kind = form.text("kind")
+    if kind and kind not in set(Kind):
+        raise BadInput(f'there is no plot "{human.one_line(kind)}".', field="kind")
+    kinds = frozenset({Kind(kind)} if kind else ())
+    return choice.choose(table, metric, Asked(kinds, against=against))
 
 
 def _notes(sources: Sources, table: Table) -> list[str]:
