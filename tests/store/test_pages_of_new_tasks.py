@@ -70,7 +70,10 @@ def test_a_preview_creates_nothing_and_two_clicks_create_one_task(world: World, 
     assert again.values["name"] == "user.ana.fit-2"
     assert again.values["timeout"] == "2h"
     assert again.values["env"] == "A=1\nB=a=b"
-    other = site.of("bob").get("/tasks/new", **{"from": task.id})
+    bob = site.of("bob")
+    assert bob.get("/tasks/new", **{"from": task.id}).status == 403  # its environment is ana's
+    world.conn.execute("update task set env = '{}'")
+    other = bob.get("/tasks/new", **{"from": task.id})
     assert other.values["name"] == "user.bob.fit"
     assert other.values["volume"] == ""
     assert site.get("/tasks/new", **{"from": "99"}).status == 404

@@ -130,6 +130,7 @@ def test_an_address_leaves_out_what_is_empty() -> None:
         "{{ url('/tasks', state=state, user=none, all=false, after='a&b') }}", state="", root="/lab"
     )
     assert unescape(address) == "/lab/tasks?after=a%26b"
+    assert shown("{{ url('/tasks/new', from=0) }}") == "/tasks/new?from=0"
 
 
 def test_every_template_is_parsed() -> None:

@@ -149,7 +149,7 @@ def _url(context: Context, path: str, **query: Any) -> str:
     pairs = "&".join(
         f"{quote(name)}={quote(str(value), safe='')}"
         for name, value in query.items()
-        if value not in (None, "", False)
+        if value is not None and value is not False and value != ""
     )
     return f"{context['root']}{path}{f'?{pairs}' if pairs else ''}"
 
