@@ -325,4 +325,4 @@ def test_quantities_are_typed_as_they_are_read(seconds: float, number: int) -> N
 )
 def test_durations_are_typed_shortly(seconds: float, typed: str) -> None:
     assert quantities.typed_duration(seconds) == typed
-    assert [quantities.typed_size(n) for n in (4 * 10**9, 2**31, 1234)] == ["4GB", "2GiB", "1234"]
+    assert [quantities.typed_size(n) for n in (4 * 10**9, 2**31, 1234)] == ["4G", "2GiB", "1234"]

@@ -121,9 +121,9 @@ def parse_size(text: str) -> int:
 
 
 def typed_size(size: int) -> str:
-    """Return what `parse_size` reads as this: `4GB`, `2GiB`, `1234`."""
-    for unit in ("t", "g", "m", "k"):
-        for factor, ending in ((_BYTES[unit], "B"), (_BINARY_BYTES[unit], "iB")):
-            if size and size % factor == 0:
-                return f"{size // factor}{unit.upper() if unit != 'k' or ending == 'iB' else unit}{ending}"
+    """Return what `parse_size` reads as this: `4G`, `2GiB`, `1234`."""
+    for unit in ("T", "G", "M", "k"):
+        for factors, ending in ((_BYTES, ""), (_BINARY_BYTES, "iB")):
+            if size and size % factors[unit.lower()] == 0:
+                return f"{size // factors[unit.lower()]}{unit}{ending}"
     return str(size)

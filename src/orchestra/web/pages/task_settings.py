@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -14,13 +14,22 @@ from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Limit, Task
-from orchestra.domain.quantities import parse_duration, parse_limit, parse_size
+from orchestra.domain.quantities import (
+    parse_duration,
+    parse_limit,
+    parse_size,
+    typed_duration,
+    typed_limit,
+    typed_size,
+)
 from orchestra.domain.states import Queue
 from orchestra.interface.problems import status_of
 from orchestra.interface.task_changes import OwnTask, SetTask
 from orchestra.web.forms import Form, posted
 from orchestra.web.pages.tasks import number_of
 from orchestra.web.rendering import go, page
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +52,8 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _limit(task: Task) -> str:
-    limit = task.policy.max_fails
-    if limit is None:
-        return ""
-    return f"{limit.percent:g}%" if limit.percent else str(limit.count)
-
-
-def _seconds(value: float | None) -> str:
-    """Return a duration as people type it, exactly."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if value and value % size == 0:
-            return f"{value / size:g}{unit}"
-    return "" if value is None else f"{value:g}s"
-
-
-def _bytes(value: int | None) -> str:
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value and value % size == 0:
-            return f"{value // size}{unit}"
-    return str(value or "")
+def _typed(write: Callable[[T], str], value: T | None) -> str:
+    return "" if value is None else write(value)
 
 
 AT_ONCE = (
@@ -75,7 +66,7 @@ AT_ONCE = (
         hint="How often a job that fails from now on is run again.",
     ),
     Setting(
-        "max_fails", "Failures at most", _limit, parse_limit, Limit(),
+        "max_fails", "Failures at most", lambda task: _typed(typed_limit, task.policy.max_fails), parse_limit, Limit(),
         "The task is held when so many jobs have failed: a number, or a percentage. Empty: no limit.",
     ),
     Setting(
@@ -89,17 +80,17 @@ AT_ONCE = (
 )  # fmt: skip
 AT_START = (
     Setting(
-        "timeout", "Time at most", lambda task: _seconds(task.policy.timeout), parse_duration, 0,
+        "timeout", "Time at most", lambda task: _typed(typed_duration, task.policy.timeout), parse_duration, 0,
         "A job that runs longer is ended: 90m, 2h. Empty: no limit.",
     ),
     Setting(
-        "grace", "Grace", lambda task: _seconds(task.policy.grace), parse_duration,
+        "grace", "Grace", lambda task: _typed(typed_duration, task.policy.grace), parse_duration,
         hint="Between SIGTERM and SIGKILL, when a job is ended.",
     ),
     Setting("cores", "CPU slots a job", lambda task: str(task.resources.cores), _whole),
     Setting("gpus", "GPU slots a job", lambda task: str(task.resources.gpus), _whole),
     Setting(
-        "memory", "Memory a job", lambda task: _bytes(task.resources.memory_bytes), parse_size, 0,
+        "memory", "Memory a job", lambda task: _typed(typed_size, task.resources.memory_bytes), parse_size, 0,
         "A job that uses more is ended: 4G. Empty: no limit.", field="memory_bytes",
     ),
 )  # fmt: skip
