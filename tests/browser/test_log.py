@@ -220,14 +220,19 @@ def test_a_growing_log_is_followed_until_the_reader_goes_up(site: Site, page: Pa
     expect(resume).to_be_hidden()
     wait_until(lambda: at_end(page))
 
-    # Another file is there now, whose end alone can be read.
-    site.log, site.kept_from = b"x" * 50 + b"\nnew\n", 51
-    expect(page.locator("[data-part=kept]")).to_contain_text(
-        "Only the last 1 kB of 1 kB can be read"
-    )
-    site.over = True
+    # Another file is there now, and then its end alone can be read.
+    site.log = b"another\n"
+    expect(last).to_have_text("another")
+    assert lines(page) == ["another"]
+    site.log, site.kept_from, site.over = b"x" * 5000 + b"\nend\n", 4995, True
     expect(page.locator("[data-part=state]")).to_have_text("complete")
-    assert lines(page) == ["new"]
-    asked = site.asked
-    expect(page.locator("#announce")).to_have_text("The log is complete: 1 lines.")
-    assert site.asked == asked, "and nothing is asked any more"
+    assert lines(page) == ["another", "", "[orchestra: 5 kB left out here]", "", "xxxxx", "end"]
+    expect(page.locator("#announce")).to_have_text("The log is complete: 6 lines.")
+
+    # From the beginning, that is all there is.
+    page.reload()
+    kept = page.locator("[data-part=kept]")
+    expect(kept).to_have_text(
+        "Only the last 1 kB of 6 kB can be read. Lines are counted from there."
+    )
+    assert lines(page) == ["xxxxx", "end"]

@@ -52,10 +52,16 @@ def test_the_header(header: str | None, wanted: ByteRange | None) -> None:
     assert parse_range(header) == wanted
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "PATIENCE", 0)
+
+
 def get(
     *,
     log: bytes | None = LOG,
     kept_from: int = 0,
+    awaited: bool = False,
     method: str = "GET",
     query: str = "",
     **headers: str,
@@ -68,7 +74,7 @@ def get(
         if log is None:
             return LogPart(asked.offset, b"", None, False, source)
         start = max(first_byte(asked.offset, len(log)), kept_from)
-        return LogPart(start, log[start : start + PART], len(log), True, source, False, kept_from)
+        return LogPart(start, log[start : start + PART], len(log), True, source, awaited, kept_from)
 
     server = cast("Any", SimpleNamespace(ask=lambda _, asked: ask(asked)))
     lines = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -142,6 +148,12 @@ def test_of_a_log_whose_end_alone_is_kept() -> None:
     response, body = get(kept_from=first)
     assert (response.status_code, body) == (200, LOG[first:])
     assert response.headers["Content-Length"] == "250"
+
+
+def test_of_a_log_that_its_pilot_does_not_send_in_time() -> None:
+    assert get(kept_from=9, awaited=True, range="bytes=5-")[0].status_code == 503
+    assert get(awaited=True, range=f"bytes={len(LOG)}-")[0].status_code == 503
+    assert get(kept_from=9, awaited=True, range="bytes=-5")[1] == LOG[-5:]
 
 
 def test_of_an_empty_log_and_of_none() -> None:

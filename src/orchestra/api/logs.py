@@ -3,7 +3,7 @@
 The headers say more than the status: `Orchestra-Log-Source` is file, relay (by the pilot that ran the attempt) or tail
 (the end that the database keeps), `Orchestra-Log-Complete` whether the log can be read from its first byte on,
 `Orchestra-Log-Over` whether nothing will be added to it, and `Orchestra-Log-Kept` which bytes can be read, as
-`FIRST-LAST/LENGTH`.
+`FIRST-LAST/LENGTH`. 503: the pilot that can read the log has not sent this range in time.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def raw_log(call: Call) -> Response:
     else:
         begin = wanted.start if wanted.start >= 0 else part.offset
         end = length if wanted.last is None else min(length, wanted.last + 1)
-        if begin >= length or begin < part.kept_from:
+        missing = begin >= length or begin < part.kept_from
+        if missing and part.awaited:  # it may well be there
+            return Response(status_code=503, headers=headers | {"Retry-After": "2"})
+        if missing:
             return Response(
                 status_code=416, headers=headers | {"Content-Range": f"bytes */{length}"}
             )

@@ -16,6 +16,9 @@ const LINE = /^#L(\d+)$/;
 
 const breathe = () => new Promise((go) => setTimeout(go));
 
+const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const counted = (count) => `${count.toLocaleString("en")} line${count === 1 ? "" : "s"}`;
+
 // Lines of text from bytes that come in pieces of any length; the last line may be unfinished.
 class Lines {
   constructor() {
@@ -142,13 +145,14 @@ class Source {
     const answer = await fetch(this.address, { headers: { Range: `bytes=${range}`, Accept: "text/plain" } });
     if (answer.status === 401 || answer.status === 403) throw new Refused();
     if (answer.status === 404) return { bytes: null };
+    if (answer.status !== 206 && answer.status !== 416) throw new Error(`status ${answer.status}`);
     const said = /(\d+)-\d+\/(\d+)/.exec(answer.headers.get("Orchestra-Log-Kept") ?? "");
     if (!said) throw new Error(`status ${answer.status}`);
     this.kept = Number(said[1]);
     this.length = Number(said[2]);
     this.over = answer.headers.get("Orchestra-Log-Over") === "true";
+    this.isTail = answer.headers.get("Orchestra-Log-Source") === "tail";
     if (answer.status === 416) return { bytes: null };
-    if (answer.status !== 206) throw new Error(`status ${answer.status}`);
     const start = Number(/bytes (\d+)/.exec(answer.headers.get("Content-Range"))[1]);
     return { bytes: answer.body.getReader(), start };
   }
@@ -253,10 +257,16 @@ class Viewer {
     for (;;) {
       const { bytes, start } = await this.source.range(`${this.at}-${this.at + PIECE - 1}`);
       if (!bytes) {
-        if (this.source.length < this.at) this.clear(); // another file is there now: it is read anew
-        else if (this.source.kept > this.at) this.skip();
-        else break;
-        return true;
+        if (this.source.kept > this.at) {
+          await this.skip();
+          continue;
+        }
+        // Another file is there now: it is read anew. What the database keeps may be older than what is shown.
+        if (this.source.length < this.at && !this.source.isTail) {
+          this.clear();
+          return true;
+        }
+        break;
       }
       if (start !== this.at) throw new Error("another part");
       await this.read(bytes);
@@ -279,9 +289,10 @@ class Viewer {
   }
 
   // What is between cannot be read any more.
-  skip() {
+  async skip() {
+    const left = size(this.source.kept - this.at);
     this.at = this.source.kept;
-    this.banner();
+    await this.sheet.take(new TextEncoder().encode(`\n[orchestra: ${left} left out here]\n\n`));
   }
 
   // The end is now in its place in the whole. It looks the same, so the distance to it stays.
@@ -296,15 +307,14 @@ class Viewer {
   banner() {
     const kept = this.part("kept");
     kept.hidden = !this.source.kept;
-    const unit = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-    kept.textContent = `Only the last ${unit(this.source.length - this.source.kept)} of ${unit(this.source.length)} can be read here. Lines are counted from there.`;
+    kept.textContent = `Only the last ${size(this.source.length - this.source.kept)} of ${size(this.source.length)} can be read. Lines are counted from there.`;
   }
 
   added(first) {
     if (this.filter) this.test(first);
     if (this.follows && !this.tip) this.toEnd();
     else if (this.loaded) this.resume();
-    this.part("count").textContent = `${this.sheet.count.toLocaleString("en")} lines`;
+    this.part("count").textContent = counted(this.sheet.count);
   }
 
   toEnd() {
@@ -316,7 +326,7 @@ class Viewer {
   resume() {
     const fresh = this.sheet.count - this.seen;
     this.part("resume").hidden = fresh <= 0;
-    this.part("resume").textContent = `${fresh.toLocaleString("en")} new line${fresh === 1 ? "" : "s"}`;
+    this.part("resume").textContent = counted(fresh).replace(" ", " new ");
   }
 
   // Going up pauses, also when the browser does it for its search. Heights that turn out to be others do not.
@@ -337,7 +347,7 @@ class Viewer {
     this.box.dataset.over = "";
     this.part("state").textContent = "complete";
     const said = document.getElementById("announce");
-    if (said && this.wasLive) said.textContent = `The log is complete: ${this.sheet.count} lines.`;
+    if (said && this.wasLive) said.textContent = `The log is complete: ${counted(this.sheet.count)}.`;
   }
 
   say(text) {
@@ -411,8 +421,7 @@ class Viewer {
   }
 
   tell() {
-    const text = this.part("find").value ? `${this.hits.toLocaleString("en")} line${this.hits === 1 ? "" : "s"} match${this.hits === 1 ? "es" : ""}` : "";
-    this.part("hits").textContent = text;
+    this.part("hits").textContent = this.part("find").value ? `${counted(this.hits)} match${this.hits === 1 ? "es" : ""}` : "";
   }
 
   numberOf(line) {
