@@ -112,6 +112,7 @@ class Hub:
 
     async def closes_within(self, seconds: float) -> bool:
         """Wait so long; True as soon as the server is about to end."""
+        self._loop = asyncio.get_running_loop()
         try:
             await asyncio.wait_for(self._closed.wait(), seconds)
         except TimeoutError:

@@ -45,7 +45,8 @@ async def stream(call: Call) -> Response:
     except ValueError:
         raise BadInput('the parameter "age" is a number of seconds.') from None
     last = _last_id(call.request) or query.get("last", "")
-    return _streamed(call.server.hub.listen(parse_topics(query.get("topics", "")), last, age))
+    topics = parse_topics(query.get("topics", ""))
+    return _streamed(call, call.server.hub.listen(topics, last, age))
 
 
 async def events(call: Call) -> Response:
@@ -57,7 +58,8 @@ async def events(call: Call) -> Response:
     if last := _last_id(call.request):
         asked = replace(asked, after=last)
     # The first page is read before the answer begins, so that its errors have a status.
-    return _streamed(_feed(call, asked, await run_in_threadpool(call.ask, asked)))
+    first = await run_in_threadpool(call.ask, asked)
+    return _streamed(call, _feed(call, asked, first))
 
 
 async def _feed(call: Call, asked: ListEvents, page: EventPage) -> AsyncIterator[bytes]:
@@ -92,7 +94,9 @@ def _last_id(request: Request) -> str:
     return request.headers.get("last-event-id", "")
 
 
-def _streamed(chunks: AsyncIterator[bytes]) -> StreamingResponse:
+def _streamed(call: Call, chunks: AsyncIterator[bytes]) -> Response:
+    if call.request.method == "HEAD":  # otherwise it would wait for the end
+        return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
     return StreamingResponse(chunks, media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
