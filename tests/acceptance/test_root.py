@@ -13,6 +13,7 @@ from orchestra import config
 from orchestra.cli.context import Context
 from orchestra.cli.local import pilot as pilot_command
 from orchestra.domain.errors import Refused
+from orchestra.pilot.options import PilotOptions, pilot_hello
 from orchestra.store.postgres import embedded
 from orchestra.wiring.pilot import PilotSpec
 from support.maestro import Maestro
@@ -112,3 +113,10 @@ def test_a_successor_that_may_start_nothing_looks_after_what_runs(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     plain = PilotSpec("gauss")
     assert pilot_command._permitted(ctx, conn, plain) == plain
+
+
+def test_without_permission_it_runs_root_s_tasks_alone() -> None:
+    for serves_all in (True, False):
+        options = PilotOptions("gauss", "", psycopg.connect, root_serves_all=serves_all)
+        hello = pilot_hello(options)
+        assert (hello.account, hello.is_root) == ("root", serves_all)

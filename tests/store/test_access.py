@@ -16,7 +16,9 @@ from orchestra.domain.identities import Identity, UnixAccount, Via
 from orchestra.domain.models.credentials import NewToken
 from orchestra.services.users import sessions, sign_in, tokens, users
 from orchestra.store.driver.database import connect
+from orchestra.store.driver.sql import load
 from support.people import caller
+from support.plans import plan
 
 HERE = UnixAccount("ana", "gauss")
 
@@ -294,3 +296,22 @@ def test_a_session_is_ended_by_its_user(conn: psycopg.Connection, ana: Caller) -
     sessions.end(conn, ana, second.session.id)
     with pytest.raises(NotFound):
         sessions.end(conn, ana, second.session.id)
+
+
+def test_a_request_reads_one_row_of_the_tokens_or_sessions(
+    conn: psycopg.Connection, ana: Caller
+) -> None:
+    conn.execute(
+        "insert into api_token (person_id, name, hash, start, admin) "
+        "select %s, '', decode(md5(n::text), 'hex'), '', false from generate_series(1, 5000) n",
+        [ana.user.id],
+    )
+    conn.execute(
+        "insert into web_session (person_id, hash, admin, idle_at, ends_at) "
+        "select person_id, hash, false, now() + '1 h', now() + '1 h' from api_token"
+    )
+    conn.execute("analyze api_token; analyze web_session")
+    for file, table in (("access/tokens", "api_token"), ("access/sessions", "web_session")):
+        found = plan(conn, load(file).identify, {"hash": b"x" * 16})
+        assert f"{table}_hash_key" in found.indexes
+        assert found.buffers < 20
