@@ -113,7 +113,7 @@ def test_results_as_files(task: int, site: Site) -> None:
 def test_a_large_task_is_shown_by_a_sample(
     task: int, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "SAMPLE", 3)
+    monkeypatch.setattr(results, "SHOWN", 3)
     monkeypatch.setattr(results, "BEST", 1)
     shown = site.get(f"/tasks/{task}/results").text
     assert "of 5 results: a random sample, and the best ones. The downloads have all." in shown

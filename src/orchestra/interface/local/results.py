@@ -10,5 +10,5 @@ from orchestra.services.tasks import results, selection
 
 def find_results(scope: Scope, asked: ask.FindResults) -> Sources:
     if asked.sample:
-        return results.sampled(scope.conn, selection.find(scope.conn, asked.word))
+        return results.sampled(scope.conn, selection.find(scope.conn, asked.word), results.SHOWN)
     return results.look_up(scope.conn, asked.word, live=asked.live)

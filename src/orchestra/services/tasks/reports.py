@@ -25,7 +25,7 @@ def facts(conn: psycopg.Connection, word: str) -> Report:
     shown = views.show(conn, word)
     task = shown.task
     places = tuple(fact_store.places(conn, task.id))
-    return Report(shown, results.sampled(conn, task), places, orchestra.__version__)
+    return Report(shown, results.sampled(conn, task, results.SAMPLE), places, orchestra.__version__)
 
 
 def wanted(conn: psycopg.Connection, notification: Notification) -> Task | None:

@@ -15,6 +15,8 @@ from orchestra.store.tasks import sources
 
 SAMPLE = 5_000
 """Results of a larger task are a random sample of its jobs, the same one each time, and its best ones."""
+SHOWN = 2_000
+"""The same for a page, which has to come at once."""
 BEST = 10
 _SIZE = 16_000_000
 """Bytes of metrics and configs that a sample reads."""
@@ -40,10 +42,10 @@ def look_up(conn: psycopg.Connection, word: str, *, live: bool = False) -> Sourc
     return replace(found, jobs=others, running=tuple(latest.values()))
 
 
-def sampled(conn: psycopg.Connection, task: Task) -> Sources:
-    """Return the results of a task; of a large one a sample and the best ones, so that the cost has a limit."""
-    indexes = random.Random(task.id).sample(range(task.jobs), min(SAMPLE, task.jobs))  # noqa: S311 - not a secret
-    if task.jobs > SAMPLE and (foremost := best.best_jobs(conn, task, BEST)):
+def sampled(conn: psycopg.Connection, task: Task, most: int) -> Sources:
+    """Return the results of a task; of one with more than `most` jobs a sample of so many, and the best ones."""
+    indexes = random.Random(task.id).sample(range(task.jobs), min(most, task.jobs))  # noqa: S311 - not a secret
+    if task.jobs > most and (foremost := best.best_jobs(conn, task, BEST)):
         indexes = list(dict.fromkeys([*foremost[1], *indexes]))
     config = sources.config(conn, task.id)
     jobs = job_store.some_results(conn, task.id, indexes, _SIZE)
