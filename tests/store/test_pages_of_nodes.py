@@ -166,6 +166,7 @@ def test_data_sets_with_files_and_versions(world: World, site: Site) -> None:
     world.conn.execute(
         "update dataset_file set path = %s where path = 'b.json'", [f"{HOSTILE}.json"]
     )
+    assert "this server takes no uploads" in site.get("/datasets/new").text
     listed = site.get("/datasets")
     assert re.search(r"user.ana.grid 2 2 B 2 (now|\d+ s ago) /data/grid", listed.text)
     assert "No data sets yet." in site.of("bob").get("/datasets").text

@@ -57,6 +57,17 @@ def show_datasets(call: Call) -> Response:
     )
 
 
+def how_to_register(call: Call) -> Response:
+    """Say how files become a data set: a command reads them where they are."""
+    return page(
+        call,
+        "dataset_new.html",
+        here="Data sets",
+        address=f"{call.request.url.scheme}://{call.request.url.netloc}{call.server.root_path}",
+        uploads=call.server.settings.upload_root is not None,
+    )
+
+
 def show_dataset(call: Call) -> Response:
     """Show one data set, with a page of its files.
 
@@ -139,6 +150,7 @@ def _question(call: Call, refused: Refused | None = None) -> Response:
 
 ENDPOINTS = (
     Endpoint("GET", "/datasets", show_datasets),
+    Endpoint("GET", "/datasets/new", how_to_register),
     Endpoint("GET", "/datasets/{name}", show_dataset),
     Endpoint("GET", "/datasets/{name}/delete", ask_to_delete),
     Endpoint("POST", "/datasets/{name}/delete", delete),
