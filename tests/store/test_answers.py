@@ -60,6 +60,19 @@ def test_the_same_key_gets_the_same_answer(conn: psycopg.Connection, ana: Caller
     assert count(conn, "person") == 2
 
 
+def test_a_change_may_think_for_a_while_between_two_statements(
+    conn: psycopg.Connection, ana: Caller
+) -> None:
+    setting = "idle_in_transaction_session_timeout"
+
+    def change() -> bytes:
+        ((found,),) = conn.execute(f"show {setting}").fetchall()
+        return str(found).encode()
+
+    assert answers.once(conn, ana.user, "key", HASH, change) == b"1min"
+    assert conn.execute(f"show {setting}").fetchall() == [("10s",)]
+
+
 def test_a_key_is_one_users(world: World, ana: Caller) -> None:
     bob = world.interface("bob")
     with closing(bob):

@@ -171,7 +171,7 @@ def read(
     if operation.method in WITH_BODY:
         if given:
             raise BadInput(f'this request has no parameter "{given[0][0]}" in its address.')
-        found = {**_object(body), **found}
+        return _read_body(operation, found, body)
     for name, text in given:
         if name in known and known[name].several:
             found.setdefault(name, []).append(text)
@@ -180,19 +180,28 @@ def read(
         else:
             found[name] = text
     _check_names(known, found)
-    values: dict[str, Any] = {
-        name: None for name, each in known.items() if each.optional and each.default is MISSING
-    }
-    values |= {
-        name: value
-        if operation.method in WITH_BODY and name not in in_path
-        else _value(known[name], value)
-        for name, value in found.items()
-    }
+    values = _unset(known) | {name: _value(known[name], value) for name, value in found.items()}
     try:
         return msgspec.convert(values, operation.request, str_keys=True)  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         raise BadInput(_sentence(error)) from None
+
+
+def _read_body(operation: Operation, found: dict[str, Any], body: bytes | None) -> Request[Any]:
+    """Return a request with a body, which is parsed in one step by its type: it may list a million files."""
+    known = parameters(operation)
+    given = decode(dict[str, msgspec.Raw], body) if body else {}
+    _check_names(known, {**given, **found})
+    others = _unset(known) | {name: _value(known[name], text) for name, text in found.items()}
+    if not body or others:
+        body = msgspec.json.encode({**others, **given, **{name: others[name] for name in found}})
+    request: Request[Any] = decode(operation.request, body)
+    return request
+
+
+def _unset(known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Return the values of fields that may be missing although they have no default."""
+    return {name: None for name, each in known.items() if each.optional and each.default is MISSING}
 
 
 def _joined(in_path: Mapping[str, str]) -> dict[str, Any]:
@@ -202,13 +211,6 @@ def _joined(in_path: Mapping[str, str]) -> dict[str, Any]:
         field, _, part = name.partition(".")
         joined[field] = f"{joined[field]}/{text}" if part and field in joined else text
     return joined
-
-
-def _object(body: bytes | None) -> dict[str, Any]:
-    if not body:
-        return {}
-    found = decode(dict[str, msgspec.Raw], body)
-    return {name: msgspec.json.decode(raw) for name, raw in found.items()}
 
 
 def _check_names(known: Mapping[str, Parameter], found: Mapping[str, Any]) -> None:

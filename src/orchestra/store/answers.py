@@ -10,6 +10,8 @@ from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
 SQL = load("answers")
+PAUSE = "60s"
+"""How long a change may take between two statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class KnownAnswer:
 
 def begin(conn: psycopg.Connection, person: int, key: str, request: bytes) -> bool:
     """Record a key, and return whether it is new. Waits for a transaction that has just recorded it."""
+    conn.execute(SQL.allow_pauses, {"timeout": PAUSE})
     params = {"person": person, "key": key, "request": request}
     return bool(fetch(conn, SQL.begin, params))
 
