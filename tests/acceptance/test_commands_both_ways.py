@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,10 +12,15 @@ from pathlib import Path
 import pytest
 
 from orchestra.cli.registry import WORDS
+from orchestra.interface.task_changes import KillTask
 from orchestra.store.driver.database import connect
+from orchestra.wiring.settings import load_settings
 from support.commands import Done, Forkserver
+from support.http_server import serving
+from support.maestro import Maestro
 from support.remote_maestro import RemoteMaestro, is_local
 from support.server import Server
+from support.waiting import wait_until
 from support.world import World
 
 COMMANDS = r"""
@@ -241,6 +247,29 @@ def test_commands_print_the_same_over_http(
             if texts[0] != texts[1]:
                 differ.append(f"$ maestro {command}\n{texts[0]}--- over HTTP\n{texts[1]}")
     assert not differ, "\n".join(differ)
+
+
+def test_who_waits_for_a_task_goes_on_when_the_server_is_back(
+    newcomer: Maestro, database_url: str, world: World, tmp_path: Path
+) -> None:
+    task = world.task(1)
+    settings = load_settings(given={"postgres": database_url, "username": "ana"})
+    said = tmp_path / "said"
+    with said.open("w") as file, tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = f"{folder}/socket"
+        newcomer.env["MAESTRO_SERVER"] = f"unix:{path}"
+        with serving(settings, path):
+            waiting = newcomer.start("task", "show", task, "--watch", stdout=file, stderr=file)
+            wait_until(lambda: "REGISTERED" in said.read_text(), 30, said.read_text)
+        away = "there is no server at " + path
+        wait_until(lambda: away in said.read_text(), 30, said.read_text)
+        with serving(settings, path):
+            wait_until(lambda: "The server is back." in said.read_text(), 30, said.read_text)
+            world.interface()(KillTask(task))
+            world.conduct(3)
+            assert waiting.wait(30) == 0
+    assert "KILLED" in said.read_text()
+    assert "database" not in said.read_text()
 
 
 def test_every_command_is_tried_that_can_go_over_http() -> None:

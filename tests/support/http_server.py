@@ -14,11 +14,11 @@ from orchestra.wiring.server_sockets import listen_at_socket
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings, path: str | None = None) -> Iterator[str]:
     """Serve with this configuration, and yield the path of the socket."""
     # A short path: the name of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="orchestra-", dir="/tmp") as folder:
-        path = str(Path(folder, "socket"))
+        path = path or str(Path(folder, "socket"))
         listening = listen_at_socket(path)
         listening.listen()
         database = Database(settings)
