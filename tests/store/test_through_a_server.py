@@ -121,7 +121,7 @@ def test_logs_of_others_are_shown_unless_the_server_keeps_them_closed(
 
 
 def test_each_answer_with_a_log_says_whose_task_it_is_about() -> None:
-    """So that what belongs to others can be left out of it."""
+    """So that what belongs to others can be left out of it, and nothing else. One attempt is read without its log."""
 
     def strays(kind: Any, at: str, *, about: bool = False) -> Iterator[str]:
         for part in get_args(kind):
@@ -135,7 +135,8 @@ def test_each_answer_with_a_log_says_whose_task_it_is_about() -> None:
             for name in discretion._to_follow(kind):
                 yield from strays(hints[name], f"{at}.{name}", about=about)
 
-    assert [each for one in OPERATIONS for each in strays(one.answer, one.name)] == []
+    found = [each for one in OPERATIONS for each in strays(one.answer, one.name)]
+    assert found == ["job.attempt.attempt"]
 
 
 def _new(world: World, name: str) -> NewTask:
