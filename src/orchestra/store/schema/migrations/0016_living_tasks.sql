@@ -160,21 +160,21 @@ begin
         coalesce(sum(change) filter (where figure = 'kill'), 0),
         coalesce(sum(change) filter (where figure = 'killed'), 0),
         coalesce(sum(change) filter (where figure = 'broken'), 0),
-        coalesce(sum(change) filter (where figure = 'removed'), 0)
+        coalesce(sum(change) filter (where removed), 0)
     from (
-        select task_id, figure, sum(change) as change
+        select task_id, figure, removed, sum(change) as change
         from (
-            select task_id, job_figure(state, is_test, kill_requested, keeper_id is not null) as figure, -1 as change
+            select
+                task_id, job_figure(state, is_test, kill_requested, keeper_id is not null) as figure,
+                removed and state = 'killed' as removed, -1 as change
             from old_jobs
             union all
-            select task_id, job_figure(state, is_test, kill_requested, keeper_id is not null), 1
+            select
+                task_id, job_figure(state, is_test, kill_requested, keeper_id is not null),
+                removed and state = 'killed', 1
             from new_jobs
-            union all
-            select task_id, 'removed', -1 from old_jobs where removed and state = 'killed'
-            union all
-            select task_id, 'removed', 1 from new_jobs where removed and state = 'killed'
         ) as both_sides
-        group by task_id, figure
+        group by task_id, figure, removed
         having sum(change) <> 0
     ) as changes
     group by task_id
