@@ -109,6 +109,12 @@ def _postgresql_15() -> str | None:
     return "there is no PostgreSQL 15 of Debian (tools/install-postgresql installs it)"
 
 
+def _nginx() -> str | None:
+    from support.nginx import program
+
+    return None if program() else "there is no nginx (tools/install-nginx unpacks it)"
+
+
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
@@ -130,6 +136,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "postgresql 15": _postgresql_15,
     "mmdebstrap": _program("mmdebstrap", BY_HAND),
     "bash": _program("bash"),
+    "nginx": _nginx,
     "chromium": _program("chromium", "tools/install-chromium installs it"),
     "groff": _program("groff", BY_HAND),
     "systemd-analyze": _program("systemd-analyze"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.cli.local.pilot_install import kept_environment, next_steps, user_units
+from orchestra.cli.local.server_install import ServerService
 from orchestra.cli.local.service_unit import Service, cron_line, quoted, unit
 from orchestra.config import load
 from orchestra.domain.errors import Refused
@@ -41,6 +42,20 @@ def test_a_unit_lets_jobs_live_on(account: str | None) -> None:
     assert service.get("User") == account
     assert ("After" in parsed["Unit"]) is (account is not None)
     assert parsed["Install"]["WantedBy"] == ("multi-user.target" if account else "default.target")
+
+
+def test_a_server_is_a_unit_as_well() -> None:
+    argv = (sys.executable, "-m", "orchestra.cli.main", "server", "run", "--port", "8765")
+    server = ServerService("orchestra-server", argv, {"PATH": "/usr/bin"}, "lab")
+    parsed = settings_of(unit(server))
+    service = parsed["Service"]
+    assert service["ExecStart"] == " ".join(f'"{word}"' for word in argv)
+    assert (service["User"], service["Restart"]) == ("lab", "always")
+    assert "KillMode" not in service
+    assert list(next_steps(server)) == [
+        "systemctl daemon-reload",
+        "systemctl enable --now orchestra-server.service",
+    ]
 
 
 def test_a_hostile_path_is_data() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local.connection import database
-from orchestra.cli.local.service_unit import Service, cron_line, unit
+from orchestra.cli.local.service_unit import Service, Unit, cron_line, unit
 from orchestra.domain.errors import BadInput, Cancelled, Refused, VolumeError
 from orchestra.homefolder import home_folder, make_own, why_none
 
@@ -71,7 +71,7 @@ def install(ctx: Context) -> None:
     elif args.only_print:
         ctx.out.say(*unit(service).rstrip("\n").split("\n"))
     else:
-        _write(ctx, service, system=system)
+        write_service(ctx, service, system=system)
 
 
 def _service(ctx: Context, *, system: bool) -> Service:
@@ -120,7 +120,13 @@ def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
     return kept
 
 
-def _write(ctx: Context, service: Service, *, system: bool) -> None:
+def write_service(ctx: Context, service: Unit, *, system: bool) -> None:
+    """Write a unit, if it is new or has changed, and print the next commands.
+
+    Raises:
+        Cancelled: another one stays.
+        Refused, VolumeError: it cannot be written.
+    """
     if system and os.geteuid():
         raise Refused(
             "only root can install a service for the whole machine.",
@@ -179,7 +185,7 @@ def _write_unit(path: Path, text: str) -> None:
         raise VolumeError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def next_steps(service: Service) -> Iterator[str]:
+def next_steps(service: Unit) -> Iterator[str]:
     """Return the commands that start the service."""
     systemctl = "systemctl" if service.account else "systemctl --user"
     yield f"{systemctl} daemon-reload"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
+from orchestra.cli.local import server_install
 from orchestra.cli.local.connection import database
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import BadInput
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.config import Settings
+    from orchestra.wiring.server_front import Front
 
 
 def _run_arguments(parser: Parser) -> None:
+    _serving_arguments(parser)
+    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
+
+
+def _serving_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -70,19 +77,33 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--access-log", action="store_true", help="print a line for each request to stderr"
     )
-    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
+
+
+def _install_arguments(parser: Parser) -> None:
+    server_install.arguments(parser)
+    _serving_arguments(parser)
+
+
+def _install(ctx: Context) -> None:
+    _front(ctx).check(ctx.args.host)
+    server_install.install(ctx)
+
+
+def _front(ctx: Context) -> Front:
+    from orchestra.wiring.server_front import Front
+
+    args = ctx.args
+    prefix = args.root_path.rstrip("/")
+    return Front(args.tls_cert, args.tls_key, args.behind, prefix, args.access_log)
 
 
 def _run(ctx: Context) -> None:
     from orchestra.api.records import Record
     from orchestra.services.database import admin
     from orchestra.wiring.server import serve
-    from orchestra.wiring.server_front import Front
 
     args = ctx.args
-    front = Front(
-        args.tls_cert, args.tls_key, args.behind, args.root_path.rstrip("/"), args.access_log
-    )
+    front = _front(ctx)
     front.check(args.host)
     with database(ctx) as conn:
         cluster = admin.cluster_id(conn)
@@ -152,5 +173,13 @@ VERBS = (
         description="Serve the pages, the REST API and commands over HTTP until Ctrl-C or SIGTERM. It keeps no state: "
         "several can run beside each other, and jobs do not notice when one ends. Its address is printed.",
         example="maestro server run --port 8765",
+    ),
+    Verb(
+        "install",
+        "start a server at each boot, and restart it when it ends",
+        _install,
+        _install_arguments,
+        description=server_install.DESCRIPTION,
+        example=server_install.EXAMPLE,
     ),
 )

@@ -1,4 +1,4 @@
-"""A pilot as a service: the text of a systemd unit, and of a line for cron."""
+"""A pilot or a server as a service: the text of a systemd unit, and of a pilot's line for cron."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from orchestra.domain.errors import Refused
 
@@ -14,6 +15,25 @@ RESTART_SECONDS = 3
 SERVICE = "--service"
 """The option of `pilot run` under a service manager."""
 CRON_PAUSE = 60
+
+
+class Unit(Protocol):
+    """What a unit says. `account` is the Unix account that it runs as, None for the user's own service manager."""
+
+    @property
+    def unit_name(self) -> str: ...
+    @property
+    def written_by(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def argv(self) -> tuple[str, ...]: ...
+    @property
+    def behaviour(self) -> tuple[str, ...]: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+    @property
+    def account(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +52,39 @@ class Service:
     def unit_name(self) -> str:
         return f"orchestra-pilot-{self.node}.service"
 
+    @property
+    def written_by(self) -> str:
+        return "maestro pilot install"
 
-def unit(service: Service) -> str:
+    @property
+    def description(self) -> str:
+        return f"Orchestra pilot of node {self.node}"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return (*self.command, SERVICE)
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        return _BEHAVIOUR
+
+
+def unit(service: Unit) -> str:
     """Return the unit; docs/running-as-a-service.md explains its lines."""
     user = [f"User={service.account}"] if service.account else []
     variables = service.environment.items()
     lines = [
-        "# Written by: maestro pilot install",
+        f"# Written by: {service.written_by}",
         "[Unit]",
-        f"Description=Orchestra pilot of node {_without_specifiers(service.node)}",
+        f"Description={_without_specifiers(service.description)}",
         *(_AFTER if service.account else ()),
         "StartLimitIntervalSec=0",
         "",
         "[Service]",
         *user,
         *(f"Environment={quoted(f'{name}={value}')}" for name, value in variables),
-        f"ExecStart={' '.join(map(_argument, (*service.command, SERVICE)))}",
-        *_BEHAVIOUR,
+        f"ExecStart={' '.join(map(_argument, service.argv))}",
+        *service.behaviour,
         "",
         "[Install]",
         f"WantedBy={'multi-user.target' if service.account else 'default.target'}",
