@@ -29,12 +29,13 @@ task wait 0 --timeout 1s | task kill 1 | task delete 0 --remove | task delete 0 
 job list 0 | job list 0 -q | job list 0 -o json | job list -a | job logs 0 --failed | job show 0/0 | job show 0/1
 job show 0/1 -o json | job explain 0/1
 job explain 1/0 | job explain 0/1 -o json | job logs 0/1 | job logs 0/1 -f | job logs 1/0 | job retry 0/1
-job kill 1/0
+job kill 1/0 | job retry 0 --state failed --dry-run | job list -a --line *x*
 dataset list -a | dataset list -a -q | dataset list -a -o json | dataset show DATASET | dataset show DATASET -o json
 dataset update DATASET | dataset delete -n DATASET --yes
 node list | node list -q | node list -o json | node show -n NODE | node show -n NODE -o json | node drain -n NODE
 node resume -n NODE | node stop -n NODE | node set -n NODE -ec 1 | node lost -n NODE --yes | node delete -n NODE --yes
 user list | user list -q | user list -o json | user delete -n USER | user set -n USER
+user tokens | user tokens -o json
 mail list -a | mail list -a -q | mail list -a -o json | mail show MAIL | mail show MAIL -o json | mail retry -a
 pilot list | pilot list -q | pilot list -o json | pilot stop -n NODE --yes
 db status | doctor | doctor -o json | doctor -q | down --yes
@@ -44,7 +45,7 @@ ELSEWHERE = {
     "up", "demo", "version", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
     "user create", "run", "task add", "task clone", "mail test", "pilot run", "pilot install", "conductor run",
     "db start", "db stop", "db dump",
-    "db restore", "db accept", "job run",
+    "db restore", "db accept", "job run", "server run", "web", "user token", "user revoke",
 }  # fmt: skip
 """Print what was typed or nothing of the database, never end, or run a program that prints something itself."""
 
