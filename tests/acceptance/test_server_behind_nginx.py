@@ -154,3 +154,4 @@ def check_commands(
             assert time.monotonic() - began < 3
     finally:
         away.end()
+        maestro.line("pilot stop -n gauss --now --yes", status=None)
