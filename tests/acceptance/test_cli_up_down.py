@@ -156,8 +156,8 @@ def test_a_database_that_is_killed_comes_back_a_stopped_one_does_not(newcomer: M
     assert not embedded.status(data).running
     os.kill(pilot, signal.SIGTERM)
     wait_until(lambda: not lives(pilot))
-    newcomer("task", "list")  # starts it again, so that `down` finds the server of the pages
-    newcomer("down")
+    assert newcomer("down").out == "the server of the pages has stopped\n"
+    assert newcomer("down").out == "nothing runs here: the embedded database is stopped\n"
 
 
 def test_up_with_a_server(maestro: Maestro, tcp_database_url: str) -> None:

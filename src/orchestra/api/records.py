@@ -20,12 +20,14 @@ class Record:
         url: the address of its pages on this machine.
         socket: the path of its Unix socket, if it has one.
         background: whether `up` has started it, so that `down` ends it.
+        data: the folder of its embedded database; "" with a PostgreSQL server.
     """
 
     pid: int
     url: str
     socket: str | None = None
     background: bool = False
+    data: str = ""
 
     def end(self) -> None:
         """Ask the server to end: it answers what it was asked, and gives streams two seconds."""

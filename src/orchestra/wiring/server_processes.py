@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from orchestra.domain.errors import OrchestraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestra.api.records import Record
     from orchestra.config import Settings
 
@@ -51,14 +53,32 @@ def start_server(settings: Settings, cluster: str, config: str | None) -> Record
 
 
 def end_servers(settings: Settings, cluster: str) -> int:
-    """End the servers that `start_server` has started, and return how many there were."""
-    mine = [each for each in running_servers(settings, cluster) if each.background]
+    """End the servers of a cluster that `start_server` has started, and return how many there were."""
+    return _end(lambda: running_servers(settings, cluster))
+
+
+def end_servers_of_stopped_database(settings: Settings) -> int:
+    """End the servers that `start_server` has started for an embedded database that cannot be asked for its cluster."""
+    from orchestra.api import records
+    from orchestra.wiring.folders import data_folder, pilots_folder
+
+    data = str(data_folder(settings))
+
+    def running() -> list[Record]:
+        folders = sorted(pilots_folder(settings).glob("*/"))
+        found = [record for folder in folders for record in records.running(folder)]
+        return [record for record in found if record.data == data]
+
+    return _end(running)
+
+
+def _end(running: Callable[[], list[Record]]) -> int:
+    mine = [each for each in running() if each.background]
     for each in mine:
         each.end()
     deadline = monotonic() + END_WITHIN
     while monotonic() < deadline:
-        left = {each.pid for each in running_servers(settings, cluster)}
-        if not left.intersection(each.pid for each in mine):
+        if not {each.pid for each in running()}.intersection(each.pid for each in mine):
             break
         sleep(0.05)
     return len(mine)

@@ -100,6 +100,8 @@ def _front(ctx: Context) -> Front:
 def _run(ctx: Context) -> None:
     from orchestra.api.records import Record
     from orchestra.services.database import admin
+    from orchestra.wiring.database import uses_server
+    from orchestra.wiring.folders import data_folder
     from orchestra.wiring.server import serve
 
     args = ctx.args
@@ -110,6 +112,8 @@ def _run(ctx: Context) -> None:
     settings = _with_folders(ctx)
     sockets = [_tcp(args.host, args.port)]
     name, port = sockets[0].getsockname()[:2]
+    if name in ("0.0.0.0", "::"):  # noqa: S104 - where it listens, not where it is reached
+        name = socket.gethostname()
     url = f"{front.scheme}://{f'[{name}]' if ':' in name else name}:{port}{front.root_path}"
     if args.socket:
         sockets.append(_unix(args.socket))
@@ -118,7 +122,8 @@ def _run(ctx: Context) -> None:
         ctx.out.note(
             f"To reach it from your own machine: ssh -L {port}:{name}:{port} {socket.gethostname()}"
         )
-    record = Record(os.getpid(), url, args.socket, args.background)
+    data = "" if uses_server(settings) else str(data_folder(settings))
+    record = Record(os.getpid(), url, args.socket, args.background, data)
     serve(settings, sockets, cluster, record, front)
 
 

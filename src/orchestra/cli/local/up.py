@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from orchestra.domain.models.nodes import Node, Pilot
     from orchestra.store.postgres.embedded import Status
 
+_SERVER_STOPPED = "the server of the pages has stopped"
+
 DISCONNECT_WITHIN = 8.0
 """Seconds in which a pilot that has left sends its last mail and closes its connections."""
 
@@ -243,11 +245,15 @@ def _down_arguments(parser: Parser) -> None:
 def _down(ctx: Context) -> None:
     from orchestra.store.postgres import embedded
     from orchestra.wiring.database import check_database, uses_server
+    from orchestra.wiring.server_processes import end_servers_of_stopped_database
 
     check_database(ctx.settings)
     own = not uses_server(ctx.settings)
     if own and embedded.url_if_running(ctx.settings.data_dir) is None:
-        ctx.out.say("nothing runs here: the embedded database is stopped")
+        if end_servers_of_stopped_database(ctx.settings):
+            ctx.out.say(_SERVER_STOPPED)
+        else:
+            ctx.out.say("nothing runs here: the embedded database is stopped")
         return
     end(ctx, kill=ctx.args.kill, yes=ctx.args.yes)
 
@@ -262,7 +268,7 @@ def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
         if end_servers(ctx.settings, admin.cluster_id(conn)):
-            ctx.out.say("the server of the pages has stopped")
+            ctx.out.say(_SERVER_STOPPED)
         deadline = monotonic() + (DISCONNECT_WITHIN if ended else 0.0)
         while (others := health.other_connections(conn)) and monotonic() < deadline:
             sleep(0.05)
