@@ -16,6 +16,7 @@ BENCHMARKS = (
     "scale",
     "idle",
     "streams",
+    "pages",
     "containers",
 )
 
