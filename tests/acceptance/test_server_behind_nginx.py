@@ -111,6 +111,17 @@ def check_streams(ana: Browser, conn: psycopg.Connection) -> None:
         assert time.monotonic() - began < 10
 
 
+def check_log(ana: Browser, volume: Path) -> None:
+    """Part of a log as curl fetches it, from the pilot: this server may read no file of the volume."""
+    (path,) = volume.glob("*.work/job_configId_0/job.log")
+    whole = path.read_bytes()
+    url = f"{ana.address}/api/v1/tasks/0/jobs/0/attempts/1/log"
+    header = f"Authorization: Bearer {ana.token}"
+    for part, expected in {"1000-": whole[1000:], "0-9": whole[:10], "-7": whole[-7:]}.items():
+        curl = ["curl", "-s", "--cacert", str(ana.ca), "-H", header, "-r", part, url]
+        assert subprocess.run(curl, capture_output=True, check=True).stdout == expected
+
+
 def check_commands(
     maestro: Maestro, ana: Browser, server: subprocess.Popen[str], port: int, log: Path
 ) -> None:
@@ -125,7 +136,7 @@ def check_commands(
         "MAESTRO_SERVER": ana.address, "MAESTRO_TOKEN": ana.token,
     })  # fmt: skip
     away.line("dataset create -n one -p config.json")
-    command = f": %DATA %IN %OUT; until [ -e {go} ]; do sleep 0.1; done"
+    command = f": %DATA %IN %OUT; seq 20000; until [ -e {go} ]; do sleep 0.1; done"
     away("task", "create", "-t", "work", "-c", "one", "-d", "one", "--bypass", "--exec", command)
     away.wait_for("job", "list", 0, shows="running", timeout=60)
     waiting = away.start("task", "wait", 0)
@@ -145,6 +156,7 @@ def check_commands(
         out, err = waiting.communicate(timeout=60)
         assert waiting.returncode == 0, (out, err)
         assert "DONE" in away.line("task list -a").out
+        check_log(ana, maestro.folder)
         with ana.get("/api/v1/stream?topics=tasks") as stream:
             assert stream.readline()
             began = time.monotonic()
