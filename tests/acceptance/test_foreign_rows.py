@@ -45,7 +45,7 @@ ELSEWHERE = {
     "up", "demo", "version", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
     "user create", "run", "task add", "task clone", "mail test", "pilot run", "pilot install", "conductor run",
     "db start", "db stop", "db dump",
-    "db restore", "db accept", "job run", "server run", "web", "user token", "user revoke",
+    "db restore", "db accept", "job run", "server run", "server install", "web", "user token", "user revoke",
 }  # fmt: skip
 """Print what was typed or nothing of the database, never end, or run a program that prints something itself."""
 

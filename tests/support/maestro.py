@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestra.api import records
 from orchestra.store.postgres import embedded
 from support import quick_start
 from support.waiting import wait_until
@@ -150,6 +151,9 @@ class Maestro:
         if data.exists() and embedded.url_if_running(data):
             self("down", "--kill", "--yes", status=None)
             embedded.stop(data, mode="immediate")
+        for folder in Path(self.env.get("MAESTRO_STATE_DIR", "/nowhere")).glob("*/"):
+            for server in records.running(folder):
+                server.end()
 
     def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Sentence:
         """Run a command again and again until its output contains a text."""
