@@ -34,7 +34,9 @@ COLOURS = 256
 
 def main(folder: Path) -> None:
     """Write the pictures into a folder."""
-    printed = subprocess.run(["maestro", "web", "--print"], check=True, capture_output=True, text=True)
+    printed = subprocess.run(
+        ["maestro", "web", "--print"], check=True, capture_output=True, text=True
+    )
     link = printed.stdout.strip()
     base = link.partition("/in#")[0]
     with sync_playwright() as playwright:
