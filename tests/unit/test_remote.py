@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import sleep
 from typing import Any
@@ -75,7 +75,8 @@ def answering(*answers: bytes) -> Iterator[Stranger]:
         yield found
     finally:
         port, found.port = found.port, 0
-        socket.create_connection(("127.0.0.1", port)).close()
+        with suppress(ConnectionError):  # it may have ended by itself meanwhile
+            socket.create_connection(("127.0.0.1", port)).close()
         thread.join(timeout=5)
         assert not thread.is_alive()
 
