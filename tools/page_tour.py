@@ -4,8 +4,8 @@
     maestro task clone 0 -t user.ana.mlp-2           # so that something runs
     python tools/page_tour.py docs
 
-It signs in with `maestro web`, and needs Chromium (`make chromium`). What the pictures show is public: use an account and
-folders without secrets.
+It signs in with `maestro web`, and needs Chromium (`make chromium`). The pictures are public: use an account and
+folders whose names may be seen.
 """
 
 from __future__ import annotations
