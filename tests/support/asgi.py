@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -21,6 +20,7 @@ from orchestra.interface.remote.link import API
 from orchestra.interface.table import OPERATIONS
 from orchestra.web import errors
 from orchestra.wiring.server import Database, endpoints, make_server
+from support.site import OneConnection
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,11 @@ class Answer:
         return self.headers["set-cookie"].partition(";")[0]
 
 
-@dataclass(frozen=True)
-class _OneConnection:
-    """Connections of a server, all of which are the test's."""
-
-    conn: psycopg.Connection
-
-    @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection]:
-        yield self.conn
-
-
 class InProcess:
     """The application over one connection."""
 
     def __init__(self, conn: psycopg.Connection, **options: Any) -> None:
-        database = cast("Database", _OneConnection(conn))
+        database = cast("Database", OneConnection(conn))
         self.server = make_server(Settings(), database, **options)
         self._app = make_app(self.server, endpoints(), partial(errors.answer, self.server))
 

@@ -52,7 +52,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class _OneConnection:
+class OneConnection:
     """Connections of a server, all of which are the test's."""
 
     conn: psycopg.Connection
@@ -69,7 +69,7 @@ class Site:
         user = caller(conn, name).user
         self.identity = Identity(user, user.is_admin, Via.SESSION, account=name, host="gauss")
         self.conn = conn
-        self.server = make_server(Settings(), cast("Database", _OneConnection(conn)))
+        self.server = make_server(Settings(), cast("Database", OneConnection(conn)))
         self.routes = Routes(endpoints())
 
     def of(self, name: str) -> Self:

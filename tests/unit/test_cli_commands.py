@@ -399,3 +399,10 @@ def test_no_option_takes_any_number() -> None:
         if action.type in (int, float)
     ]
     assert unbounded == []
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "http"])
+def test_a_port_is_one(port: str) -> None:
+    with pytest.raises(BadInput, match="--port"):
+        parsed(["server", "run", "--port", port])
+    assert parsed(["server", "run", "--port", "65535"]).port == 65535

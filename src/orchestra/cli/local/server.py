@@ -35,7 +35,7 @@ def _serving_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=whole,
+        type=_port,
         metavar="N",
         help="the port (default: 8765, or a free one if that is taken; 0: a free one)",
     )
@@ -77,6 +77,13 @@ def _serving_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--access-log", action="store_true", help="print a line for each request to stderr"
     )
+
+
+def _port(text: str) -> int:
+    port = whole(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not a port from 0 to 65535")
+    return port
 
 
 def _install_arguments(parser: Parser) -> None:
