@@ -436,6 +436,8 @@ def test_a_test_job_that_waits() -> None:
     said = told(task={"state": TaskState.TESTING}, job={"is_test": True}, test=TestFacts(jobs=10))
     assert said[0].endswith("is waiting for a GPU.")
     assert "It is one of the 10 test jobs of its task." in said
+    said = told(task={"state": TaskState.TESTING}, job={"is_test": True}, test=TestFacts(jobs=1))
+    assert "It is the only test job of its task." in said
 
 
 def test_a_job_that_backs_off() -> None:

@@ -65,7 +65,8 @@ def sentences(facts: Facts) -> Iterator[Sentence]:
     if _waits_for_test(facts):
         yield from _test_progress(facts)
     elif facts.job.is_test and facts.task.state is TaskState.TESTING:
-        yield f"It is one of the {count(facts.test.jobs, 'test job')} of its task."
+        one = f"one of the {count(facts.test.jobs, 'test job')}"
+        yield f"It is {'the only test job' if facts.test.jobs == 1 else one} of its task."
     if facts.not_before and facts.not_before > facts.now:
         yield _back_off(facts)
     elif facts.job.attempts:
