@@ -18,6 +18,7 @@ from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine
+from support.processes import with_text
 from support.waiting import wait_until
 
 
@@ -35,19 +36,6 @@ class Place:
         tokens = [str(row[0]) for row in cluster.conn.execute("select token from attempt")]
         done = self.runtime("ps", "--all", "--format={{.ID}} {{.Status}} {{.Labels}}")
         return [line for line in done.stdout.splitlines() if any(map(line.__contains__, tokens))]
-
-
-def processes(text: str) -> list[int]:
-    """The processes on this machine in any namespace, with a text in their command lines."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.append(int(path.parent.name))
-    return found
 
 
 @pytest.fixture(params=["apptainer", "podman", "docker"])
@@ -168,8 +156,8 @@ def test_killed_job_gets_term_and_leaves_nothing(cluster: Cluster, engine: Place
     cluster.wait_for(task, TaskState.FINALIZED, timeout=30)
     # runc may print something if it forwards the signal when the container has just ended.
     assert log.read_text().startswith("up\ngot TERM\n")
-    assert log.read_text().count("TERM") == 1
-    assert processes(nap) == []
+    assert log.read_text().count("TERM") == 1, log.read_text()
+    assert with_text(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
@@ -187,7 +175,7 @@ def test_job_that_ignores_term_is_killed_with_hidden_processes(
     )
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert ended(cluster, task)[0] == "timeout"
-    assert processes(nap) == []
+    assert with_text(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
@@ -213,7 +201,7 @@ def test_job_outlives_its_pilot_and_is_ended_by_the_next(
     cluster.wait_for_job(task, 1, JobState.DONE, timeout=40)
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=40)
-    assert processes(nap) == []
+    assert with_text(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
@@ -224,13 +212,13 @@ def test_containers_of_a_dead_keeper_are_ended_by_the_agent(
     task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image, grace=0.5)
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
-    before = wait_until(lambda: processes(nap), describe=cluster.log)
+    before = wait_until(lambda: with_text(nap), describe=cluster.log)
     os.kill(cluster.keeper().pid, signal.SIGKILL)
     wait_until(lambda: [row[2] for row in cluster.attempts(task)][:1] == ["lost"], 60, cluster.log)
-    assert not set(before) & set(processes(nap))
+    assert not set(before) & set(with_text(nap))
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
-    assert processes(nap) == []
+    assert with_text(nap) == []
     # Docker may have been creating its second container when the job was killed: it never runs and is removed.
     wait_until(lambda: engine.left(cluster) == [], 60, cluster.log)
 
@@ -275,7 +263,7 @@ def test_engine_without_answer_is_asked_again(cluster: Cluster, docker: Engine, 
         away.rename(socket)
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
-    assert processes(nap) == []
+    assert with_text(nap) == []
     wait_until(lambda: engine.left(cluster) == [], 60, cluster.log)
     wait_until(lambda: nodes.get(cluster.conn, "gauss").message is None, 30, cluster.log)
 
@@ -305,5 +293,5 @@ def test_container_of_a_killed_client_is_ended(cluster: Cluster, engine: Place, 
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     # Another test may have run out of memory just now, which cannot be distinguished from this KILL.
     assert ended(cluster, task)[0] in ("signal", "out_of_memory")
-    assert processes(nap) == []
+    assert with_text(nap) == []
     assert engine.left(cluster) == [], cluster.log()

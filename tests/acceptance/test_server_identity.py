@@ -16,6 +16,7 @@ import pytest
 
 from support.maestro import Maestro
 from support.ordinary import Ordinary
+from support.processes import command_lines
 
 TYPED = """
 import io, json, os, sys
@@ -63,14 +64,6 @@ def exchange(
 def enter(url: str, code: str) -> tuple[int, str, str]:
     kind = "application/x-www-form-urlencoded"
     return exchange(url, "POST", "/in", urlencode({"code": code}), content_type=kind)
-
-
-def command_lines() -> str:
-    return " ".join(
-        path.read_text(errors="replace")
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.exists()
-    )
 
 
 @pytest.mark.needs("root")
@@ -136,7 +129,9 @@ def test_people_are_who_they_prove_to_be(
 
     log.seek(0)
     kept = (
-        log.read() + command_lines() + str(conn.execute("select e::text from event e").fetchall())
+        log.read()
+        + " ".join(command_lines().values())
+        + str(conn.execute("select e::text from event e").fetchall())
     )
     for secret in (code, token, again, cookie.partition("=")[2]):
         assert secret

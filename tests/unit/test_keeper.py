@@ -507,6 +507,18 @@ def test_job_can_handle_term(agent: Agent) -> None:
     assert agent.log(key).read_text().endswith("bye\n")
 
 
+def test_command_in_a_container_gets_term_once_and_its_image_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {1: b"starter", 2: b"appinit", 3: b"squashfuse", 4: b"sh", 5: b"python3", 6: b"starter"}
+    monkeypatch.setattr(keeper, "name_of", lambda pid: names.get(pid, b"sh"))
+    children = {1: [2, 3], 2: [4], 4: [5]}
+    assert keeper.spared([1, 2, 3, 4, 5], children) == {1, 2, 3}
+    assert keeper.spared([1, 2, 3], {1: [2, 3]}) == set()  # nothing runs in it yet
+    assert keeper.spared([6, 7], {6: [7]}) == set()
+    assert keeper.spared([7, 8], {7: [8]}) == set()  # no container
+
+
 def test_job_that_ignores_term_is_killed_after_the_grace(agent: Agent) -> None:
     key = agent.spawn("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     assert agent.line(key) == "ready"

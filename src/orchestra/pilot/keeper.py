@@ -359,6 +359,33 @@ def with_descendants(roots: Iterable[int], children: dict[int, list[int]]) -> It
         queue.extend(children.get(pid, ()))
 
 
+RELAYS, INITS = (b"starter", b"starter-suid"), (b"appinit", b"sinit")
+"""Processes of Apptainer and Singularity that pass TERM on, by name: their leaders, and PID 1 of their containers."""
+
+
+def spared(processes: Iterable[int], children: dict[int, list[int]]) -> set[int]:
+    """Those of the processes that get no TERM, so that a command in a container gets it once.
+
+    The container's first processes would pass it on, and others beside it serve the file system of its image. So once
+    the command runs, only what is below the container's PID 1 gets the signal.
+    """
+    found: set[int] = set()
+    for pid in processes:
+        if children.get(pid) and name_of(pid) in RELAYS:
+            inits = [child for child in children[pid] if name_of(child) in INITS]
+            if commands := [each for init in inits for each in children.get(init, ())]:
+                beside = set(with_descendants([pid], children))
+                found |= beside.difference(with_descendants(commands, children))
+    return found
+
+
+def name_of(pid: int) -> bytes:
+    try:
+        return read(f"/proc/{pid}/comm").strip()
+    except OSError:
+        return b""
+
+
 def send_signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
@@ -1062,8 +1089,12 @@ class Jobs:
         roots = self.roots(job)
         if job.cgroup:
             roots += job.cgroup.processes()
-        for pid in with_descendants(roots, children):
-            job.descendants.add(pid)  # to know it when this signal has ended its parents
+        processes = dict.fromkeys(with_descendants(roots, children))
+        job.descendants.update(processes)  # to know them when this signal has ended their parents
+        skipped = set() if killing else spared(processes, children)
+        for pid in processes:
+            if pid in skipped:
+                continue
             send_signal(pid, signal.SIGKILL if killing else signal.SIGTERM)
             send_signal(pid, signal.SIGCONT)  # a stopped process cannot handle TERM
         # Repeatedly: a process can fork between the listing and the KILL.
