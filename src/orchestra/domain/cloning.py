@@ -53,6 +53,7 @@ def settings(task: Task, name: str, config: str, inputs: Mapping[str, str]) -> N
         goal=task.goal,
         attach_report=task.attach_report,
         origin=task.origin,
+        placement=task.placement,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import parse_goal
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.task_settings import NewSettings, SettingChange
 from orchestra.domain.models.tasks import Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue
@@ -59,17 +60,34 @@ def changed(task: Task, given: NewSettings) -> Task:
         max_running=_amount("max_running", given.max_running, policy.max_running),
         timeout=_amount("timeout", given.timeout, policy.timeout),
         grace=_amount("grace", given.grace, policy.grace) or 0.0,
+        walltime=_amount("walltime", given.walltime, policy.walltime),
     )
     resources = Resources(
-        _or(given.cores, resources.cores),
-        _or(given.gpus, resources.gpus),
-        _amount("memory", given.memory_bytes, resources.memory_bytes),
+        cores=_or(given.cores, resources.cores),
+        gpus=_or(given.gpus, resources.gpus),
+        memory_bytes=_amount("memory", given.memory_bytes, resources.memory_bytes),
+        cpus_gpu_job=_or(given.cpus_gpu_job, resources.cpus_gpu_job),
+        gpu_milli=_amount("gpus", given.gpu_milli, resources.gpu_milli),
+        vram_bytes=_amount("gpu_memory", given.vram_bytes, resources.vram_bytes),
+        scratch_bytes=_amount("scratch", given.scratch_bytes, resources.scratch_bytes),
+        exclusive=_or(given.exclusive, resources.exclusive),
+    )
+    placement = Placement(
+        constraint=_or(given.constraint, task.placement.constraint),
+        nodes=_or(given.nodes, task.placement.nodes),
+        not_nodes=_or(given.not_nodes, task.placement.not_nodes),
     )
     check_limits(task.queue, policy, resources)
     goal = task.goal
     if given.goal is not None:
         goal = str(parse_goal(given.goal)) if given.goal else None
-    return replace(task, policy=policy, resources=with_gpu(task.queue, resources), goal=goal)
+    return replace(
+        task,
+        policy=policy,
+        resources=with_gpu(task.queue, resources),
+        placement=placement,
+        goal=goal,
+    )
 
 
 _T = TypeVar("_T")

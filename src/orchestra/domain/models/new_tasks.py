@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestra.domain.models.placement import ANYWHERE, Placement
 from orchestra.domain.models.tasks import METRICS_FILE, Origin, Policy, Resources
 from orchestra.domain.states import Queue
 
@@ -30,6 +31,7 @@ class NewTask:
         goal: the metric that decides which job is best: "min:NAME" or "max:NAME".
         attach_report: attach the task's report to the mail at its end.
         origin: where the program came from.
+        placement: on which nodes its jobs may run.
         attempts: the highest number of an attempt in a reused folder; new ones count on from it.
     """
 
@@ -55,3 +57,4 @@ class NewTask:
     goal: str | None = None
     attach_report: bool = False
     origin: Origin | None = None
+    placement: Placement = ANYWHERE

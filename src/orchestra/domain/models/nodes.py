@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +13,44 @@ from orchestra.domain.troubles import Trouble
 from orchestra.domain.wording import Field, words
 
 MAX_SLOTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU, or a MIG device, that a pilot may use.
+
+    Args:
+        uuid: what CUDA_VISIBLE_DEVICES is set to; an index where no UUID is known.
+        model: for people and labels, "" if unknown.
+        memory_bytes: None if unknown.
+    """
+
+    uuid: str
+    model: str = ""
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundResources:
+    """What an agent finds on its machine, within its affinity and its control groups. None is unknown.
+
+    Args:
+        cpus: processors.
+        memory_bytes: memory that jobs may use.
+        scratch_bytes: the size of the file system of the scratch folder.
+        architecture: as `uname -m` prints it.
+        devices: the GPUs that are visible to the pilot, in order; None if their number cannot be told.
+    """
+
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    scratch_bytes: int | None = None
+    architecture: str = ""
+    devices: tuple[Device, ...] | None = None
+
+
+NOTHING_FOUND = FoundResources()
+"""Of a pilot of an older version, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +113,17 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine, with the last report of its pilot, and the user who started that. `jobs` counts its open attempts."""
+    """A machine, with the last report of its pilot, and the user who started that. `jobs` counts its open attempts.
+
+    Args:
+        memory_bytes: what the operator enabled; None for all that is found.
+        labels: those that a person has set.
+        nice: what is added to the niceness of its jobs.
+        open_hours: when jobs may run, None for always. `closes_at` is when they must end next, `opens_at` when it opens
+            again, None while it is open; both as its pilot says.
+        drain_at: when it will be drained, by whom (`drain_at_by`) and why.
+        found: what its pilot finds.
+    """
 
     id: int
     name: str
@@ -95,6 +144,16 @@ class Node:
     owner: str | None = None
     started_by: str | None = None
     jobs: int = 0
+    memory_bytes: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    nice: int = 0
+    open_hours: str | None = None
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    drain_at: datetime | None = None
+    drain_at_by: str | None = None
+    drain_at_reason: str | None = None
+    found: FoundResources = NOTHING_FOUND
 
     @property
     def state(self) -> str:

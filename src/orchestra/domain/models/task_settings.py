@@ -9,7 +9,8 @@ from orchestra.domain.models.tasks import Limit
 
 @dataclass(frozen=True, slots=True)
 class NewSettings:
-    """New settings of a task. None leaves one as it is; 0, an empty `Limit` or an empty goal removes a limit or a goal.
+    """New settings of a task. None leaves one as it is; 0, an empty `Limit` or an empty goal removes a limit or a goal;
+    an empty constraint or list of nodes removes that.
 
     Times are in seconds.
     """
@@ -24,6 +25,15 @@ class NewSettings:
     gpus: int | None = None
     memory_bytes: int | None = None
     goal: str | None = None
+    walltime: float | None = None
+    cpus_gpu_job: int | None = None
+    gpu_milli: int | None = None
+    vram_bytes: int | None = None
+    scratch_bytes: int | None = None
+    exclusive: bool | None = None
+    constraint: str | None = None
+    nodes: tuple[str, ...] | None = None
+    not_nodes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
+from orchestra.domain.models.placement import ANYWHERE, Placement
 from orchestra.domain.states import HoldCause, JobStatus, PendingOperation, Queue, TaskState
 
 METRICS_FILE = "metrics.json"
@@ -16,11 +17,27 @@ METRICS_FILE = "metrics.json"
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The resources of one job: `cores` counts its slots on the cpu queue, `gpus` on the gpu queue."""
+    """What one job needs of its node. None is no request.
+
+    Args:
+        cores: its CPU slots on the cpu queue, and the processors that its libraries are told to use.
+        gpus: whole GPUs, on the gpu queue.
+        memory_bytes: memory, which is also a limit.
+        cpus_gpu_job: the CPU slots that it takes on the gpu queue; by default a GPU job takes none.
+        gpu_milli: thousandths of one GPU, which it shares with others, in place of whole GPUs.
+        vram_bytes: memory on each of its GPUs.
+        scratch_bytes: room on the node's own disk.
+        exclusive: no other job runs on its node.
+    """
 
     cores: int = 1
     gpus: int = 0
     memory_bytes: int | None = None
+    cpus_gpu_job: int = 0
+    gpu_milli: int | None = None
+    vram_bytes: int | None = None
+    scratch_bytes: int | None = None
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a task is tested, retried, limited and ended. Times are in seconds."""
+    """How a task is tested, retried, limited and ended. Times are in seconds.
+
+    `walltime` is how long a job takes at most, as expected: for scheduling, it ends no job.
+    """
 
     test_jobs: int = 10
     test_for: float | None = None
@@ -69,6 +89,7 @@ class Policy:
     max_fails: Limit | None = None
     resume: bool = False
     max_running: int | None = None
+    walltime: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +204,7 @@ class Task:
     work_started_at: datetime | None = None
     ended_at: datetime | None = None
     typical_seconds: float | None = None
+    p95_seconds: float | None = None
     binds: tuple[str, ...] = ()
     metrics_file: str = METRICS_FILE
     after: tuple[Dependency, ...] = ()
@@ -191,6 +213,7 @@ class Task:
     origin: Origin | None = None
     revision: int = 1
     removed: int = 0
+    placement: Placement = ANYWHERE
 
     @property
     def active_jobs(self) -> int:

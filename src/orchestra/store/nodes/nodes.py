@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import psycopg
 
-from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
+from orchestra.domain.models.nodes import (
+    NOTHING_FOUND,
+    Device,
+    FoundResources,
+    Keeper,
+    Node,
+    Pilot,
+    Slots,
+)
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -46,8 +54,23 @@ def _node(row: dict[str, Any]) -> Node:
     return Node(
         cpu=slots["cpu"],
         gpu=slots["gpu"],
-        **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
+        **with_troubles(row)
+        | {"runtimes": tuple(row["runtimes"]), "found": found_from_json(row["found"])},
     )
+
+
+def found_from_json(found: dict[str, Any] | None) -> FoundResources:
+    """Read the column pilot.found, leaving out what a later version may have added."""
+    if not found:
+        return NOTHING_FOUND
+    known = {each.name: found[each.name] for each in fields(FoundResources) if each.name in found}
+    if known.get("devices") is not None:
+        known["devices"] = tuple(_device(device) for device in known["devices"])
+    return FoundResources(**known)
+
+
+def _device(given: dict[str, Any]) -> Device:
+    return Device(**{each.name: given[each.name] for each in fields(Device) if each.name in given})
 
 
 def by_name(conn: psycopg.Connection, name: str) -> Node | None:

@@ -11,7 +11,8 @@ select
     p.message, current_troubles(p) as troubles,
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use,
-    s.name as started_by, u.jobs
+    s.name as started_by, u.jobs, n.memory_bytes, n.labels, n.nice, n.open_hours, p.opens_at, p.closes_at,
+    n.drain_at, n.drain_at_by, n.drain_at_reason, p.found
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id

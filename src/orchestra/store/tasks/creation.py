@@ -15,6 +15,7 @@ from orchestra.domain.states import TaskState
 from orchestra.store.datasets import TaskName
 from orchestra.store.driver.database import fetch, set_statement_timeout
 from orchestra.store.driver.sql import load
+from orchestra.store.tasks import placements
 from orchestra.store.tasks.tasks import POLICY_COLUMNS
 
 PATIENCE = 120.0
@@ -58,6 +59,7 @@ def add(
     """
     set_statement_timeout(conn, PATIENCE)
     made = {"owner_id": owner, "folder": folder, "config_version_id": config, "jobs": jobs}
+    made["placement"] = placements.intern(conn, new.placement)
     rows = fetch(conn, SQL.add_task, _task_params(new) | made)
     if not rows:
         return None
@@ -85,9 +87,7 @@ def _task_params(new: NewTask) -> dict[str, Any]:
         "env": Jsonb(dict(new.env)),
         "max_fails": limit.count,
         "max_fails_percent": limit.percent,
-        "cores": new.resources.cores,
-        "gpus": new.resources.gpus,
-        "memory_bytes": new.resources.memory_bytes,
+        **asdict(new.resources),
         "binds": list(new.binds),
         "origin": Jsonb(asdict(new.origin)) if new.origin else None,
     }

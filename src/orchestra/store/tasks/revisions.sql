@@ -5,11 +5,11 @@
 with kept as (
     insert into superseded_revision (
         task_id, number, queue, config_version_id, command, cores, gpus, memory_bytes, timeout, grace, origin,
-        replaced_by, why
+        cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive, placement_id, replaced_by, why
     )
     select
         id, revision, queue, config_version_id, command, cores, gpus, memory_bytes, timeout, grace, origin,
-        %(by)s, %(why)s
+        cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive, placement_id, %(by)s, %(why)s
     from task
     where id = %(task)s
     returning task_id, number

@@ -17,7 +17,7 @@ from orchestra.domain.states import HoldCause, PendingOperation, Queue, TaskStat
 from orchestra.domain.wording import Action, words
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
-from orchestra.store.tasks import locks
+from orchestra.store.tasks import locks, placements
 
 SQL = load("tasks/task_mutations")
 
@@ -149,13 +149,14 @@ def mark_deleted(conn: psycopg.Connection, task: int) -> None:
 def change_settings(conn: psycopg.Connection, task: Task) -> None:
     """Give a locked task the settings of `task`, except for max_running."""
     limit = task.policy.max_fails or Limit()
-    names = ("priority", "retries", "timeout", "grace")
+    names = ("priority", "retries", "timeout", "grace", "walltime")
     params = {
         **{name: getattr(task.policy, name) for name in names},
         **asdict(task.resources),
         "max_fails": limit.count,
         "max_fails_percent": limit.percent,
         "goal": task.goal,
+        "placement": placements.intern(conn, task.placement),
         "task": task.id,
     }
     conn.execute(SQL.change_settings, params)

@@ -84,7 +84,9 @@ where id = %(task)s
 update task set
     priority = %(priority)s, retries = %(retries)s, max_fails = %(max_fails)s,
     max_fails_percent = %(max_fails_percent)s, timeout = %(timeout)s, grace = %(grace)s, cores = %(cores)s,
-    gpus = %(gpus)s, memory_bytes = %(memory_bytes)s, goal = %(goal)s
+    gpus = %(gpus)s, memory_bytes = %(memory_bytes)s, goal = %(goal)s, cpus_gpu_job = %(cpus_gpu_job)s,
+    gpu_milli = %(gpu_milli)s, vram_bytes = %(vram_bytes)s, scratch_bytes = %(scratch_bytes)s, exclusive = %(exclusive)s,
+    walltime = %(walltime)s, placement_id = %(placement)s
 where id = %(task)s
 
 -- name: failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -24,6 +25,7 @@ from orchestra.domain.models.tasks import (
 from orchestra.domain.states import PendingOperation, Queue, TaskState
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
+from orchestra.store.tasks import placements
 
 SQL = load("tasks/tasks")
 
@@ -31,7 +33,7 @@ SQL = load("tasks/tasks")
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
     "config_version_id", "jobs", "run", "revision", "created_at", "state_at", "rank", "test_started_at",
-    "work_started_at", "ended_at", "typical_seconds", "goal", "attach_report", "removed",
+    "work_started_at", "ended_at", "typical_seconds", "p95_seconds", "goal", "attach_report", "removed",
 )  # fmt: skip
 POLICY_COLUMNS = (
     "test_jobs",
@@ -42,10 +44,13 @@ POLICY_COLUMNS = (
     "priority",
     "resume",
     "max_running",
+    "walltime",
 )
 
 
 _policy_values = itemgetter(*POLICY_COLUMNS)
+RESOURCE_COLUMNS = tuple(field.name for field in fields(Resources))
+_resource_values = itemgetter(*RESOURCE_COLUMNS)
 # The same few values fill a long list.
 _resources = lru_cache(Resources)
 
@@ -65,11 +70,12 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         queue=Queue(row["queue"]),
         state=TaskState(row["state"]),
         policy=_policy(row["max_fails"], row["max_fails_percent"], *_policy_values(row)),
-        resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
+        resources=_resources(*_resource_values(row)),
         counts=Counts.without_removed(row, row["removed"]),
         hold=_hold(row) if row["held_at"] else None,
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         origin=Origin(**row["origin"]) if row["origin"] else None,
+        placement=placements.from_row(row),
         after=tuple(_after(each) for each in row["after"] or ()),
     )
 

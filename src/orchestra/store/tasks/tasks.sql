@@ -7,12 +7,15 @@ select
     t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,
     t.folder, t.complete_file, t.metrics_file, t.config_version_id, nullif(t.env, '{}') as env, t.test_jobs, t.test_for, t.retries,
     t.timeout, t.grace, t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs,
+    t.cpus_gpu_job, t.gpu_milli, t.vram_bytes, t.scratch_bytes, t.exclusive, t.walltime, t.p95_seconds,
+    l.constraint_text, l.nodes, l.not_nodes,
     t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason,
     case when t.held_cause_at = t.held_at then t.held_cause end as held_cause, t.intent, t.rank, t.test_started_at,
     t.work_started_at, t.ended_at, t.typical_seconds, t.binds, t.revision, t.max_running, t.goal, t.attach_report,
     t.origin, w.after, r.removed, c.*
 from task t
 join person p on p.id = t.owner_id
+left join placement l on l.id = t.placement_id
 cross join lateral status_counts(t.id) as c
 cross join lateral removed_jobs(t.id) as r
 cross join lateral (
@@ -81,12 +84,14 @@ select now() as now
 insert into task (
     name, owner_id, account, queue, command, image, config_version_id, volume, folder, complete_file, metrics_file, env,
     test_jobs, test_for, retries, timeout, grace, priority, max_fails, max_fails_percent, resume, cores, gpus,
-    memory_bytes, binds, jobs, max_running, goal, attach_report, origin
+    memory_bytes, binds, jobs, max_running, goal, attach_report, origin, cpus_gpu_job, gpu_milli, vram_bytes,
+    scratch_bytes, exclusive, walltime, placement_id
 ) values (
     %(name)s, %(owner_id)s, %(account)s, %(queue)s, %(command)s, %(image)s, %(config_version_id)s, %(volume)s, %(folder)s,
     %(complete_file)s, %(metrics_file)s, %(env)s, %(test_jobs)s, %(test_for)s, %(retries)s, %(timeout)s, %(grace)s,
     %(priority)s, %(max_fails)s, %(max_fails_percent)s, %(resume)s, %(cores)s, %(gpus)s, %(memory_bytes)s, %(binds)s,
-    %(jobs)s, %(max_running)s, %(goal)s, %(attach_report)s, %(origin)s
+    %(jobs)s, %(max_running)s, %(goal)s, %(attach_report)s, %(origin)s, %(cpus_gpu_job)s, %(gpu_milli)s, %(vram_bytes)s,
+    %(scratch_bytes)s, %(exclusive)s, %(walltime)s, %(placement)s
 )
 on conflict (name) where deleted_at is null do nothing
 returning id

@@ -14,6 +14,7 @@ from orchestra.domain.models.work import AttemptKey, InputFile, Revision, Shared
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
+from orchestra.store.tasks.tasks import RESOURCE_COLUMNS
 from orchestra.store.work import attempts
 
 SQL = load("work/task_specs")
@@ -94,7 +95,7 @@ def _task_spec(
         binds=tuple(row["binds"]),
         inputs=inputs,
         shared=tuple(shared),
-        resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
+        resources=Resources(**{name: row[name] for name in RESOURCE_COLUMNS}),
     )
 
 

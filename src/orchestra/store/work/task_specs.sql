@@ -3,7 +3,8 @@
 -- name: task_specs
 select
     t.id, r.number as revision, t.name, p.name as owner, t.queue, r.command, t.image, t.volume, t.folder,
-    t.complete_file, t.env, r.cores, r.gpus, r.memory_bytes, r.timeout, r.grace, t.resume, t.binds, t.metrics_file
+    t.complete_file, t.env, r.cores, r.gpus, r.memory_bytes, r.timeout, r.grace, t.resume, t.binds, t.metrics_file,
+    r.cpus_gpu_job, r.gpu_milli, r.vram_bytes, r.scratch_bytes, r.exclusive
 from unnest(%(tasks)s::int[], %(numbers)s::int[]) as given (task_id, number)
 join revision r on r.task_id = given.task_id and r.number = given.number
 join task t on t.id = given.task_id
