@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import (
     AttemptKey,
     Grant,
@@ -24,6 +25,7 @@ from orchestra.domain.models.work import (
     Revision,
     TaskSpec,
 )
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Cause, Queue
 from orchestra.files import job_files
 from orchestra.pilot import claim_policy, finalize
@@ -47,7 +49,7 @@ def local_attempt(
     queue: Queue = Queue.CPU,
     revision: int = 1,
 ) -> LocalAttempt:
-    note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
+    note = Note(queue, Request.of(queue, Resources()), "/v/t", 1, None, None, None, 30.0)
     key = AttemptKey(task, index, 1, uuid4())
     grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
     spec = cast(

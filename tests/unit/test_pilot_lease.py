@@ -15,6 +15,7 @@ import pytest
 from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.work import AttemptKey
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
 from orchestra.pilot import lease
@@ -31,7 +32,7 @@ from orchestra.services import work
 
 LEASE = 60.0
 ENABLED = dict.fromkeys(Queue, 1)
-NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, None, 5.0)
+NOTE = Note(Queue.CPU, Request(cpus=1), "/v/t", 1, None, None, None, 5.0)
 
 
 class Link:

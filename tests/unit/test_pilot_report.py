@@ -18,6 +18,7 @@ import pytest
 
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, PoisonousRequest
 from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.troubles import Trouble, reports_wait
 from orchestra.domain.usage import Usage
@@ -29,7 +30,7 @@ from orchestra.pilot.outcomes import STOPPED, outcome_of, outcome_of_refusal, pl
 from orchestra.pilot.state import LONG_NOTE, LocalAttempt, Note, Phase, PilotState
 from orchestra.services.jobs.outcomes import Recorded
 
-NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
+NOTE = Note(Queue.CPU, Request(cpus=1), "/v/t", 1, None, None, 600.0, 30.0)
 
 
 def ended(cause: Cause, status: int | None = None, number: int | None = None) -> Ended:
@@ -304,15 +305,14 @@ def test_an_outcome_is_set_aside_only_when_it_is_refused_over_two_connections(
 
 def test_a_note_that_is_not_long_fits_in_a_keepers_spool() -> None:
     longest = Note(
-        Queue.CPU,
-        2**31,
+        Queue.GPU,
+        Request(2**31, 2**31, 999, 2**63, 2**63, 2**63, exclusive=True),
         "\U0001f600" * LONG_NOTE,
         2**31,
         2**31,
         None,
         1e300 / 3,
         1e300 / 3,
-        memory=2**63,
     )
     assert not longest.is_long
     assert len(json.dumps(longest.to_json())) < NOTE_BYTES

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from orchestra.domain.models.work import AttemptKey
+from orchestra.domain.resources import Request, total
 from orchestra.domain.states import Queue
 from orchestra.pilot import run_ahead
 from orchestra.pilot.claim_policy import ClaimPolicy
@@ -22,7 +23,7 @@ KEEPER = UUID(int=1)
 def local_attempt(
     index: int, phase: Phase = Phase.WAITING, *, task: int = 0, ready: bool = True, slots: int = 1
 ) -> LocalAttempt:
-    note = Note(Queue.CPU, slots, "/v/t", 1, None, None, None, 30.0)
+    note = Note(Queue.CPU, Request(cpus=slots), "/v/t", 1, None, None, None, 30.0)
     made = LocalAttempt(AttemptKey(task, index, 1, uuid4()), KEEPER, note, phase)
     if phase is Phase.WAITING and ready:
         made.ready = Ready(("true",), {}, -1, "/")
@@ -123,7 +124,9 @@ def test_a_follower_takes_the_place_of_an_attempt_that_leaves() -> None:
     assert (third.predecessor, first.follower, third.phase) == (first, third, Phase.QUEUED)
     first.leave_queue()
     assert (third.predecessor, third.phase) == (None, Phase.RUNNING)
-    assert found.in_use(Queue.CPU) == 2  # the first one has not ended yet
+    assert (
+        total(a.note.request for a in found.with_slots()).cpus == 2
+    )  # the first one has not ended yet
 
 
 def test_attempts_behind_a_slow_one_are_withdrawn_last_first() -> None:

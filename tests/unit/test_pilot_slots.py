@@ -9,18 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.domain.gpus import visible_devices
+from orchestra.domain.models.nodes import Device, FoundResources
 from orchestra.domain.models.work import AttemptKey, Claim
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
 from orchestra.pilot import prefetch
+from orchestra.pilot.allocator import free, offered, startable, unfit
 from orchestra.pilot.claim_policy import MAX_CLAIM, ClaimPolicy, excess, slots_to_request
 from orchestra.pilot.prefetch import MAX_WAIT, QUICK_SECONDS, Pace, Waiting
-from orchestra.pilot.slots import free, offered, startable, unfit
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 
 KEEPER = UUID(int=1)
 _NOTE = Note(
     queue=Queue.CPU,
-    slots=1,
+    request=Request(cpus=1),
     task_folder="/v/t",
     folder_number=1,
     done_attempt=None,
@@ -39,14 +41,17 @@ def local_attempt(
     devices: str | None = None,
     task: int = 0,
 ) -> LocalAttempt:
-    note = replace(_NOTE, queue=queue, slots=slots, devices=devices)
+    request = Request(cpus=slots) if queue is Queue.CPU else Request(gpus=slots)
+    note = replace(_NOTE, queue=queue, request=request, devices=devices)
     return LocalAttempt(AttemptKey(task, index, 1, uuid4()), KEEPER, note, phase)
 
 
 def state(
     *attempts: LocalAttempt, cpu: int = 0, gpu: int = 0, visible: str | None = None
 ) -> PilotState:
-    found = PilotState({Queue.CPU: cpu, Queue.GPU: gpu}, visible_devices(visible))
+    names = visible_devices(visible)
+    devices = None if names is None else tuple(map(Device, names))
+    found = PilotState({Queue.CPU: cpu, Queue.GPU: gpu}, FoundResources(devices=devices))
     for attempt in attempts:
         found.add(attempt)
     return found
@@ -90,15 +95,15 @@ def test_a_job_of_two_gpus_gets_two() -> None:
 
 
 def test_there_are_no_more_gpu_slots_than_devices() -> None:
-    assert offered(state(gpu=4, visible="0"), Queue.GPU) == 1
-    assert offered(state(gpu=4, visible="-1"), Queue.GPU) == 0
-    assert offered(state(gpu=2, visible="0,1,2"), Queue.GPU) == 2
+    assert offered(state(gpu=4, visible="0")).whole_gpus == 1
+    assert offered(state(gpu=4, visible="-1")).whole_gpus == 0
+    assert offered(state(gpu=2, visible="0,1,2")).whole_gpus == 2
 
 
 def test_when_slots_shrink_nothing_starts_before_enough_have_ended() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(4)]
     found = state(*running, local_attempt(9), cpu=2)
-    assert free(found, Queue.CPU) == 0
+    assert free(found).cpus == -2
     for attempt in running[:2]:
         found.drop(attempt.key)
         assert started(found) == []
@@ -124,8 +129,8 @@ def test_slots_are_never_exceeded_by_what_starts(
     attempts = [local_attempt(n, Phase.RUNNING, slots=slots) for n, slots in enumerate(running)]
     attempts += [local_attempt(100 + n, slots=slots) for n, slots in enumerate(waiting)]
     found = state(*attempts, cpu=enabled)
-    room = free(found, Queue.CPU)
-    assert sum(attempt.note.slots for attempt, _ in startable(found)) <= room
+    room = free(found).cpus
+    assert sum(attempt.note.slots for attempt, _ in startable(found)) <= max(0, room)
 
 
 # How many to claim

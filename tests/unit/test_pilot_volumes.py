@@ -16,6 +16,7 @@ import pytest
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, SharedFiles, TaskSpec
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Cause, Queue
 from orchestra.files.manifest import check_file
 from orchestra.pilot.context import Context
@@ -33,7 +34,7 @@ VOLUME, DATA = "the volume /v does not answer", "/data does not answer"
 
 def local_attempt(phase: Phase = Phase.RUNNING) -> LocalAttempt:
     key = AttemptKey(3, 0, 1, uuid4())
-    note = Note(Queue.CPU, 1, "/v/t", 1, None, None, None, 30.0)
+    note = Note(Queue.CPU, Request(cpus=1), "/v/t", 1, None, None, None, 30.0)
     files = SharedFiles("/data", True, (ENTRY,))
     task = cast(TaskSpec, SimpleNamespace(id=3, volume="/v", shared=(files,), folder="/v/t"))
     grant = Grant(key, False, 1, None, InputFile("/configs/c", ENTRY, "/configs"))

@@ -5,7 +5,7 @@ Both the database's claims and the pilot's allocator count with these, so that t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from sys import maxsize
@@ -53,6 +53,18 @@ class Request:
             scratch_bytes=resources.scratch_bytes or 0,
             exclusive=resources.exclusive,
         )
+
+
+def total(requests: Iterable[Request]) -> Request:
+    """What jobs on one node take together, apart from GPUs; exclusive if one of them is."""
+    cpus = memory = scratch = 0
+    exclusive = False
+    for request in requests:
+        cpus += request.cpus
+        memory += request.memory_bytes
+        scratch += request.scratch_bytes
+        exclusive = exclusive or request.exclusive
+    return Request(cpus, memory_bytes=memory, scratch_bytes=scratch, exclusive=exclusive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,8 @@ class Room:
         """
         if not self.fits(request):
             return None
+        if not (request.gpus or request.gpu_milli):
+            return ()
         able = [at for at, device in enumerate(self.devices) if device.is_enough(request)]
         if request.gpu_milli:
             return (max(able, key=lambda at: (self.devices[at].milli, -at)),)

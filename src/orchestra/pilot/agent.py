@@ -19,6 +19,7 @@ import psycopg
 from orchestra.domain import human, troubles
 from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.gpus import visible_devices
+from orchestra.domain.models.nodes import Device, FoundResources
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot import run_ahead, state_folder
@@ -84,7 +85,7 @@ class Agent:
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
             launch=make_launch_config(options, folder),
-            state=PilotState(visible=visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
+            state=PilotState(found=_found()),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             database_memory=DatabaseMemory(folder / "database.json"),
             inbox=inbox,
@@ -389,3 +390,9 @@ class Agent:
             lambda _: None,
             partial(log.error, "detaching from the database failed: %s"),
         )
+
+
+def _found() -> FoundResources:
+    visible = visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    devices = None if visible is None else tuple(Device(name) for name in visible)
+    return FoundResources(devices=devices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from time import monotonic
 from uuid import UUID
 
@@ -13,9 +13,9 @@ import psycopg
 
 from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, Superseded, UnknownKeeper
 from orchestra.domain.models.work import Claim, Grant, TaskSpec
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
-from orchestra.pilot import slots
-from orchestra.pilot.claim_policy import MAX_CLAIM, slots_to_request
+from orchestra.pilot.claim_policy import MAX_CLAIM, slots_offered, slots_to_request
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.lease import LeaseRenewal
@@ -34,19 +34,21 @@ BLOCKED_POLL = 5.0
 FAILED_PAUSE = 5.0
 MAX_TASKS = 200
 
+request_of = lru_cache(Request.of)
+"""What each job of a task takes. Attempts of a task share it, since notes with the same one are compared often."""
+
 
 def local_attempt(grant: Grant, task: TaskSpec, keeper: UUID) -> LocalAttempt:
     """Return a granted attempt as it enters the agent's state."""
     note = Note(
         queue=task.queue,
-        slots=slots.slots_of(task),
+        request=request_of(task.queue, task.resources),
         task_folder=task.folder,
         folder_number=grant.folder_number,
         done_attempt=grant.done_attempt,
         complete_file=task.complete_file,
         timeout=task.timeout,
         grace=task.grace,
-        memory=task.resources.memory_bytes,
         metrics_file=task.metrics_file,
     )
     return LocalAttempt(
@@ -93,7 +95,7 @@ class Claimer:
         request = context.request + 1
         known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
-        offered = {queue: slots.offered(context.state, queue) for queue in Queue}
+        offered = {queue: slots_offered(context.state, queue) for queue in Queue}
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
         cursors = dict(policy.cursors)
 

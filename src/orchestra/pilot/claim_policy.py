@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from orchestra.domain.models.work import AttemptKey, Claim, Place
 from orchestra.domain.states import Queue
-from orchestra.pilot import prefetch, slots
+from orchestra.pilot import allocator, prefetch
 from orchestra.pilot.prefetch import Pace, Waiting
 from orchestra.pilot.state import LocalAttempt, PilotState
 
@@ -101,6 +101,18 @@ class ClaimPolicy:
         return width * prefetch.prefetch_count(self.paces.get(task), quick, width)
 
 
+def slots_offered(state: PilotState, queue: Queue) -> int:
+    """Count the slots that jobs may use now."""
+    room = allocator.offered(state)
+    return room.cpus if queue is Queue.CPU else len(room.devices)
+
+
+def slots_free(state: PilotState, queue: Queue) -> int:
+    """Count the free slots; 0 while more are in use than are offered."""
+    room = allocator.free(state)
+    return max(0, room.cpus if queue is Queue.CPU else room.whole_gpus)
+
+
 def to_prepare(
     state: PilotState, policy: ClaimPolicy, under_way: Container[AttemptKey]
 ) -> list[LocalAttempt]:
@@ -111,7 +123,7 @@ def to_prepare(
     waiting = state.waiting(Queue.CPU)
     if not waiting or not policy.is_quick(task := waiting[0].key.task_id):
         return []
-    slots_ahead = slots.offered(state, Queue.CPU) * PREPARED_SECONDS / policy.paces[task].cost
+    slots_ahead = state.enabled[Queue.CPU] * PREPARED_SECONDS / policy.paces[task].cost
     first = waiting[: min(MAX_PREPARED, max(1, round(slots_ahead)))]
     missing = [
         attempt for attempt in first if attempt.ready is None and attempt.key not in under_way
@@ -132,10 +144,10 @@ def slots_to_request(state: PilotState, policy: ClaimPolicy, now: float = 0.0) -
 
 
 def _slots_to_request(state: PilotState, policy: ClaimPolicy, queue: Queue, now: float) -> int:
-    if queue in policy.exhausted or slots.offered(state, queue) == 0:
+    if queue in policy.exhausted or slots_offered(state, queue) == 0:
         return 0
     waiting = sum(attempt.note.slots for attempt in state.waiting(queue))
-    to_fill = slots.free(state, queue) - waiting
+    to_fill = slots_free(state, queue) - waiting
     is_blocked = queue in policy.blocked and queue not in policy.cursors
     if is_blocked and to_fill < policy.blocked[queue]:
         return 0
@@ -157,7 +169,7 @@ def excess(state: PilotState, policy: ClaimPolicy, now: float) -> list[LocalAtte
             jobs = [
                 Waiting(a.key.task_id, a.note.slots, now - (a.granted_at or now)) for a in waiting
             ]
-            free, quick = slots.free(state, queue), _quick_slots(state, queue, now)
+            free, quick = slots_free(state, queue), _quick_slots(state, queue, now)
             indexes = prefetch.to_release(jobs, free, quick, policy.paces)
             released += [waiting[index] for index in indexes]
     return released
@@ -170,4 +182,4 @@ def _quick_slots(state: PilotState, queue: Queue, now: float) -> int:
         for attempt in state.with_slots()
         if attempt.note.queue is queue and attempt.is_slow(now)
     )
-    return max(0, slots.offered(state, queue) - slow)
+    return max(0, slots_offered(state, queue) - slow)

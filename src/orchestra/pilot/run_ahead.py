@@ -9,13 +9,15 @@ from __future__ import annotations
 from math import inf
 
 from orchestra.domain.states import Queue
-from orchestra.pilot import slots
+from orchestra.pilot import allocator
 from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.pilot.state import LocalAttempt, Phase, PilotState
 
 LANE_SECONDS = 0.1
 """Seconds of work in a lane at most: a queued attempt cannot use another slot that becomes free."""
 MAX_LANE = 8
+OF_LANES = frozenset({"cpus", "memory_bytes", "scratch_bytes", "exclusive"})
+"""What attempts in lanes take."""
 MAX_QUEUED = 256
 """Attempts queued in all lanes together: a keeper holds an open log for each, and may have 1,024 files open."""
 
@@ -32,7 +34,9 @@ def to_queue(
         now: by CLOCK_BOOTTIME.
     """
     waiting = state.waiting(Queue.CPU)
-    if not waiting or waiting[0].ready is None or state.draining or _is_overfull(state):
+    if not waiting or waiting[0].ready is None or state.draining:
+        return []
+    if allocator.is_overfull(state) or _gpu_job_waits(state):
         return []
     depth = _depth(policy, waiting[0].key.task_id)
     lanes = [
@@ -65,7 +69,7 @@ def to_withdraw(state: PilotState, now: float) -> list[LocalAttempt]:
     Args:
         now: by CLOCK_BOOTTIME.
     """
-    withdraw_all = state.draining or _is_overfull(state)
+    withdraw_all = state.draining or allocator.is_overfull(state)
     withdrawn: list[LocalAttempt] = []
     for head in state.with_slots():
         if head.follower and (withdraw_all or head.is_slow(now)):
@@ -80,8 +84,12 @@ def seconds_until_slow(state: PilotState, now: float) -> float:
     return min((moment - now for moment in moments if moment > now), default=inf)
 
 
-def _is_overfull(state: PilotState) -> bool:
-    return state.in_use(Queue.CPU) > slots.offered(state, Queue.CPU)
+def _gpu_job_waits(state: PilotState) -> bool:
+    """Whether a GPU job waits for something that lanes would keep from it for as long as they are refilled."""
+    waiting = state.waiting(Queue.GPU) if state.enabled[Queue.GPU] else []
+    if not waiting:
+        return False
+    return not OF_LANES.isdisjoint(allocator.free(state).needs(waiting[0].note.request))
 
 
 def _depth(policy: ClaimPolicy, task: int) -> int:
@@ -99,11 +107,17 @@ def _lane(head: LocalAttempt) -> list[LocalAttempt]:
     return lane
 
 
+def _alike(one: LocalAttempt, other: LocalAttempt) -> bool:
+    """Whether they take the same; mostly they share one request."""
+    mine, its = one.note.request, other.note.request
+    return mine is its or mine == its
+
+
 def _may_lead(attempt: LocalAttempt, waiting: LocalAttempt, policy: ClaimPolicy) -> bool:
     return (
         attempt.phase is Phase.RUNNING
         and attempt.note.queue is Queue.CPU
-        and attempt.note.slots == waiting.note.slots
+        and _alike(attempt, waiting)
         and attempt.keeper == waiting.keeper
         and _depth(policy, attempt.key.task_id) > 0
     )
@@ -113,7 +127,7 @@ def _may_follow(attempt: LocalAttempt, last: LocalAttempt, policy: ClaimPolicy) 
     return (
         attempt.ready is not None
         and attempt.end_reason is None
-        and attempt.note.slots == last.note.slots
+        and _alike(attempt, last)
         and attempt.keeper == last.keeper
         and _depth(policy, attempt.key.task_id) > 0
     )

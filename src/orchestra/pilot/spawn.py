@@ -10,7 +10,9 @@ from time import monotonic
 
 from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.pilot import claim_policy, run_ahead, slots
+from orchestra.domain.resource_text import too_much
+from orchestra.domain.states import Queue
+from orchestra.pilot import allocator, claim_policy, run_ahead
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.image_pull import ImagePuller
 from orchestra.pilot.outcomes import plain_text
@@ -48,7 +50,7 @@ class Spawner:
         self.image_puller.tick(now)
         if context.readmit_tasks(now):
             self._resume_claims()
-        for attempt, devices in slots.startable(state):
+        for attempt, devices in allocator.startable(state):
             handle = context.keepers.handles.get(attempt.keeper)
             if handle and handle.link:
                 self._start(attempt, devices)
@@ -211,12 +213,12 @@ class Spawner:
 
     def _release_unfit(self) -> None:
         state = self.context.state
-        for attempt in slots.unfit(state):
-            queue, job = attempt.note.queue, f"job {attempt.key.task_id}/{attempt.key.index}"
-            has = f"of which this node has {slots.offered(state, queue)}"
-            why = f"{job} needs {attempt.note.slots} {queue} slots, {has}"
+        for attempt in allocator.unfit(state):
+            room, note = allocator.offered(state), attempt.note
+            job = f"job {attempt.key.task_id}/{attempt.key.index}"
+            why = f"{job} needs {too_much(note.request, room)}, more than this node has"
             self._reporter.release(attempt, why)
-            if slots.offered(state, queue):
+            if room.cpus if note.queue is Queue.CPU else room.devices:
                 self.context.pause_claims(UNFIT_PAUSE, why)
 
     def _release_excess(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""What an agent knows, in memory: its slots and the attempts of its node. Plain values, no I/O."""
+"""What an agent knows, in memory: what its node offers, and its attempts. Plain values, no I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from orchestra.domain.models.nodes import NOTHING_FOUND, FoundResources
 from orchestra.domain.models.work import AttemptKey, Grant, TaskSpec
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
 from orchestra.pilot.prefetch import QUICK_SECONDS
 
@@ -26,7 +28,7 @@ class Phase(Enum):
     """The phase of an attempt on this node."""
 
     WAITING = "waiting"
-    """Waits for slots. In: the Claimer. Out: the Spawner gives it slots; it is released."""
+    """Waits for room. In: the Claimer. Out: the Spawner gives it slots; it is released."""
     PREPARING = "preparing"
     """Has slots; an I/O thread prepares it. In: the Spawner. Out: it is sent to the keeper, or its start has failed."""
     QUEUED = "queued"
@@ -50,7 +52,7 @@ class Note:
     """
 
     queue: Queue
-    slots: int
+    request: Request
     task_folder: str
     folder_number: int
     done_attempt: int | None
@@ -58,11 +60,20 @@ class Note:
     timeout: float | None
     grace: float
     devices: str | None = None
-    memory: int | None = None
     runtime: str | None = None
     image_digest: str | None = None
     image_key: str | None = None
     metrics_file: str | None = None
+
+    @property
+    def slots(self) -> int:
+        """The slots of its queue that it takes; a part of a device is one."""
+        return self.request.cpus if self.queue is Queue.CPU else max(self.request.gpus, 1)
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes of memory that it may use, None for no limit."""
+        return self.request.memory_bytes or None
 
     @property
     def is_long(self) -> bool:
@@ -72,7 +83,12 @@ class Note:
         return sum(len(text) for text in (*texts, *others) if text) > LONG_NOTE
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values under short names, because a keeper stores only 3000 bytes of it."""
+        """Return it as JSON values under short names, because a keeper stores only 3000 bytes of it.
+
+        An agent of an older version reads the slots and the memory of a request.
+        """
+        request = self.request
+        on_gpu = self.queue is Queue.GPU
         return {
             "q": self.queue.value,
             "s": self.slots,
@@ -88,14 +104,29 @@ class Note:
             **({"x": self.image_digest} if self.image_digest else {}),
             **({"k": self.image_key} if self.image_key else {}),
             **({"e": self.metrics_file} if self.metrics_file else {}),
+            **({"p": request.cpus} if on_gpu and request.cpus else {}),
+            **({"i": request.gpu_milli} if request.gpu_milli else {}),
+            **({"w": request.vram_bytes} if request.vram_bytes else {}),
+            **({"h": request.scratch_bytes} if request.scratch_bytes else {}),
+            **({"o": 1} if request.exclusive else {}),
         }
 
     @classmethod
     def from_json(cls, note: dict[str, Any]) -> Note:
-        """Return the note that `to_json` encoded."""
+        """Return the note that `to_json` encoded, perhaps of an older version, whose requests are slots and memory."""
+        queue, milli = Queue(note["q"]), note.get("i", 0)
+        on_gpu = queue is Queue.GPU
         return cls(
-            queue=Queue(note["q"]),
-            slots=note["s"],
+            queue=queue,
+            request=Request(
+                cpus=note.get("p", 0) if on_gpu else note["s"],
+                gpus=note["s"] if on_gpu and not milli else 0,
+                gpu_milli=milli,
+                vram_bytes=note.get("w", 0),
+                memory_bytes=note.get("m") or 0,
+                scratch_bytes=note.get("h", 0),
+                exclusive=bool(note.get("o")),
+            ),
             task_folder=note["f"],
             folder_number=note["n"],
             done_attempt=note["d"],
@@ -103,7 +134,6 @@ class Note:
             timeout=note["t"],
             grace=note["g"],
             devices=note["v"],
-            memory=note.get("m"),
             runtime=note.get("r"),
             image_digest=note.get("x"),
             image_key=note.get("k"),
@@ -207,15 +237,23 @@ class LocalAttempt:
 
 @dataclass(slots=True)
 class PilotState:
-    """The slots of a node and the attempts of its agent, in the order in which they came.
+    """What a node has and its operator has enabled, and the attempts of its agent, in the order in which they came.
 
-    `visible` is the list of devices that the pilot may use, None if it was not restricted.
+    Args:
+        enabled: slots by queue.
+        found: what the agent finds; `found.devices` are those that it may use, None if their number is not known.
+        memory_bytes: what the operator has enabled, None for all that is found.
+        busy_elsewhere: devices on which processes run that are not the node's jobs, by UUID.
+        device_names: the UUIDs of devices by the indexes that an agent gave to jobs which knew no UUIDs.
     """
 
     enabled: dict[Queue, int] = field(default_factory=lambda: dict.fromkeys(Queue, 0))
-    visible: tuple[str, ...] | None = None
+    found: FoundResources = NOTHING_FOUND
     attempts: dict[AttemptKey, LocalAttempt] = field(default_factory=dict)
     draining: bool = False
+    memory_bytes: int | None = None
+    busy_elsewhere: frozenset[str] = frozenset()
+    device_names: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, attempt: LocalAttempt) -> None:
         self.attempts[attempt.key] = attempt
@@ -235,11 +273,13 @@ class PilotState:
     def of_keeper(self, keeper: UUID) -> Iterator[LocalAttempt]:
         return (attempt for attempt in self.attempts.values() if attempt.keeper == keeper)
 
-    def in_use(self, queue: Queue) -> int:
-        """Count the slots in use, over all keepers."""
-        return sum(
-            attempt.note.slots for attempt in self.with_slots() if attempt.note.queue is queue
-        )
+    def device_named(self, name: str) -> str:
+        """Return the UUID of a device by the name that a job was given: its UUID, the beginning of it, or an index."""
+        found = [device.uuid for device in self.found.devices or ()]
+        if name in found or not name.startswith(("GPU-", "MIG-")):
+            return self.device_names.get(name, name)
+        whole = [uuid for uuid in found if uuid.startswith(name)]
+        return whole[0] if len(whole) == 1 else name
 
     def with_slots(self) -> list[LocalAttempt]:
         """Return the attempts that have a process, or are about to have one."""
