@@ -56,7 +56,7 @@ def processes(user: Maestro) -> list[tuple[bytes, bytes]]:
     return [(line, environment) for line, environment in found if mine in environment.split(b"\0")]
 
 
-TOOLS = ("podman", "docker", "apptainer", "singularity", "nvidia-smi")
+TOOLS = ("podman", "docker", "apptainer", "singularity")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 If that is missing, the test is skipped with the reason. With CI=true it fails instead, because there nobody reads why
 something was skipped. Two are excused if tools/install-containers has recorded that they could not be installed:
 Apptainer, which comes from a Debian suite that changes, and Docker, which is unpacked beside the installed packages.
-Their tests are then skipped, and the summary of the run says so.
+Their tests are then skipped, and the summary of the run says so. An NVIDIA GPU cannot be installed at all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def need(*names: str) -> None:
 
 
 def excuse_for(name: str) -> str | None:
-    """Return why Apptainer or Docker could not be fetched or unpacked, if that has failed."""
+    """Return why a requirement may be missing: it could not be fetched or unpacked, or is hardware."""
+    if name == "nvidia gpu":
+        return "few machines have one"
     noted = {"apptainer": APPTAINER_FAILED, "docker": DOCKER_FAILED}.get(name)
     if noted and noted.exists() and PROBES[name]():
         return noted.read_text()
@@ -115,6 +117,10 @@ def _nginx() -> str | None:
     return None if program() else "there is no nginx (tools/install-nginx unpacks it)"
 
 
+def _nvidia_gpu() -> str | None:
+    return None if Path("/dev/nvidia0").exists() else "this machine has no NVIDIA GPU"
+
+
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
@@ -136,6 +142,8 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "postgresql 15": _postgresql_15,
     "mmdebstrap": _program("mmdebstrap", BY_HAND),
     "bash": _program("bash"),
+    "cc": _program("cc", "tools/install-cc installs it"),
+    "nvidia gpu": _nvidia_gpu,
     "nginx": _nginx,
     "chromium": _program("chromium", "tools/install-chromium installs it"),
     "groff": _program("groff", BY_HAND),

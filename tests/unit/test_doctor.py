@@ -44,7 +44,7 @@ from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.cluster import ServerFacts
 from orchestra.domain.models.mails import Summary
-from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
+from orchestra.domain.models.nodes import Device, Keeper, Node, Pilot, Slots
 from orchestra.domain.state_inventory import StateInventory
 from orchestra.domain.troubles import Stuck
 
@@ -464,22 +464,31 @@ def test_a_keeper_that_was_given_up() -> None:
 
 # machine and mail
 
+A100 = Device("GPU-1", "NVIDIA A100", 40960 * 2**20)
+
 
 @pytest.mark.parametrize(
     ("seen", "enabled", "verdict", "remedy"),
     [
         (Gpus(()), None, OK, None),
-        (Gpus(("A", "A"), 2), 2, OK, None),
-        (Gpus(("A", "A"), 2), None, OK, None),
-        (Gpus(("A",), 1), 2, WARNING, "maestro node set -n gauss -eg 1"),
-        (Gpus(("A",), 1), 0, WARNING, "maestro node set -n gauss -eg 1 -mg 1"),
-        (Gpus((), 2), 0, WARNING, None),
-        (Gpus((), 0, "driver mismatch"), 0, WARNING, None),
+        (Gpus((A100, A100), 2), 2, OK, None),
+        (Gpus((A100, A100), 2), None, OK, None),
+        (Gpus((A100,), 1), 2, WARNING, "maestro node set -n gauss -eg 1"),
+        (Gpus((A100,), 1), 0, WARNING, "maestro node set -n gauss -eg 1 -mg 1"),
+        (Gpus((), 2, ("There is a driver without a library.",)), 0, WARNING, None),
+        (Gpus((), 2, ("The driver does not answer.",)), 2, WARNING, None),
     ],
 )
 def test_gpus(seen: Gpus, enabled: int | None, verdict: Verdict, remedy: str | None) -> None:
     finding = only(machine.assess_gpus(seen, node="gauss", enabled=enabled))
     assert (finding.verdict, finding.remedy) == (verdict, remedy)
+
+
+def test_a_gpu_that_has_failed_is_reported_beside_the_others() -> None:
+    seen = Gpus((A100, A100), 3, ("GPU 1 cannot be used: GPU is lost.",))
+    lost, others = machine.assess_gpus(seen, node="gauss", enabled=2)
+    assert (lost.verdict, lost.says) == (WARNING, "GPU 1 cannot be used: GPU is lost.")
+    assert (others.verdict, others.says) == (OK, "NVIDIA A100 x 2, 43 GB each")
 
 
 def test_runtimes() -> None:

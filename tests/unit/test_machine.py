@@ -1,4 +1,4 @@
-"""What a machine has for jobs: processors within quotas, and GPUs that are visible."""
+"""The processors that a machine has for jobs, within quotas."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.cli.local.machine import cpu_count
-from orchestra.domain import cpu_limits, gpus
-from orchestra.domain.gpus import visible_devices, visible_names
+from orchestra.domain import cpu_limits
 
 # Processors
 
@@ -118,99 +117,3 @@ def test_a_quota_of_an_ancestor_counts(version: int, tmp_path: Path) -> None:
 
 def test_without_a_quota_the_affinity_counts(tmp_path: Path) -> None:
     assert cpu_count(tmp_path) == len(os.sched_getaffinity(0))
-
-
-# GPUs
-
-BOARDS = (
-    "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-11111111-2222)\n"
-    "GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-11133333-4444)\n"
-    "GPU 2: NVIDIA H100 80GB HBM3 (UUID: GPU-55555555-6666)\n"
-)
-DIVIDED = (
-    "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-11111111-2222)\n"
-    "  MIG 3g.20gb     Device  0: (UUID: MIG-aaaaaaaa-0001)\n"
-    "  MIG 3g.20gb     Device  1: (UUID: MIG-aaaaaaaa-0002)\n"
-    "GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-77777777-8888)\n"
-    "  MIG 1c.3g.20gb  Device  0: (UUID: MIG-GPU-77777777-8888/1/0)\n"
-)
-A100, H100 = "NVIDIA A100-SXM4-40GB", "NVIDIA H100 80GB HBM3"
-HALF = f"{A100} MIG 3g.20gb"
-
-
-@pytest.mark.parametrize(
-    ("value", "devices"),
-    [
-        (None, None),
-        ("", ()),
-        ("-1", ()),
-        ("0,1", ("0", "1")),
-        (" GPU-8932f937 , 3 ", ("GPU-8932f937", "3")),
-        ("2,-1,3", ("2",)),
-        ("1,1,0", ("1", "0")),
-        ("MIG-a/b", ("MIG-a/b",)),
-    ],
-)
-def test_visible_devices_are_read_as_cuda_reads_them(
-    value: str | None, devices: tuple[str, ...] | None
-) -> None:
-    assert visible_devices(value) == devices
-
-
-@pytest.mark.parametrize(
-    ("value", "names"),
-    [
-        (None, [A100, H100, H100]),
-        ("", []),
-        ("-1", []),
-        ("1,0", [H100, A100]),
-        ("2,-1,0", [H100]),
-        ("0,7,1", [A100]),
-        ("0,0,1", [A100, H100]),
-        ("GPU-5,GPU-111333", [H100, H100]),
-        ("GPU-111", []),  # two boards begin so
-        ("0,GPU-1111,1", [A100]),  # the same board again
-        ("none", []),
-        ("MIG-aaaaaaaa-0001", []),
-        ("0x1,0", []),
-        ("²", []),
-    ],
-)
-def test_boards_that_are_visible(value: str | None, names: list[str]) -> None:
-    assert visible_names(gpus.listed(BOARDS), value) == names
-
-
-@pytest.mark.parametrize(
-    ("value", "names"),
-    [
-        (None, [A100, A100]),  # an index gives a job one part of a board, whichever comes first
-        ("0,1", [A100, A100]),
-        ("MIG-aaaaaaaa-0001,MIG-aaaaaaaa-0002", [HALF, HALF]),
-        ("MIG-aaaaaaaa-0001,MIG-aaaaaaaa-0001", [HALF]),
-        ("MIG-aaaaaaaa-0002,MIG-ffffffff,MIG-aaaaaaaa-0001", [HALF]),
-        ("MIG-aaaaaaaa", []),
-        ("MIG-aaaaaaaa-0001,1", [HALF, A100]),
-        ("MIG-GPU-77777777-8888/1/0", [f"{A100} MIG 1c.3g.20gb"]),
-        ("MIG-GPU-11111111-2222/2/0,MIG-GPU-11111111-2222/3/0", [f"{A100} MIG"] * 2),
-        ("MIG-GPU-99999999-9999/2/0", []),
-    ],
-)
-def test_parts_of_divided_gpus_that_are_visible(value: str | None, names: list[str]) -> None:
-    assert visible_names(gpus.listed(DIVIDED), value) == names
-
-
-def test_without_nvidia_smi_a_part_is_taken_as_named() -> None:
-    boards = [gpus.Gpu(A100, "GPU-11111111-2222", None)]
-    assert visible_names(boards, "MIG-aaaaaaaa-0001,MIG-aaaaaaaa-0002") == ["MIG device"] * 2
-    assert visible_names(boards, "GPU-1,1") == [A100]
-    assert visible_names([], "MIG-aaaaaaaa-0001") == []
-
-
-@given(st.lists(st.sampled_from(["0", "1", "9", "-1", "", " 2", "GPU-5", "GPU-11111", "MIG-x"])))
-def test_each_visible_device_is_the_entry_that_a_pilot_gives_to_jobs(entries: list[str]) -> None:
-    value = ",".join(entries)
-    names = visible_names(gpus.listed(BOARDS), value)
-    given_out = visible_devices(value)
-    assert given_out is not None
-    alone = [visible_names(gpus.listed(BOARDS), entry) for entry in given_out[: len(names)]]
-    assert alone == [[name] for name in names]

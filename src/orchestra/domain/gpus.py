@@ -1,45 +1,65 @@
-"""NVIDIA GPUs as `nvidia-smi -L` lists them, and which of them CUDA_VISIBLE_DEVICES leaves visible. Pure."""
+"""NVIDIA GPUs as NVML describes them, and which of them CUDA_VISIBLE_DEVICES leaves visible. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
-# GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5a...)
-#   MIG 3g.20gb     Device  0: (UUID: MIG-c6...)
-_PART = re.compile(r"\s+(?P<name>MIG \S+)\s.*\(UUID: (?P<uuid>[^)\s]+)\)")
+from orchestra.domain.human import size
+from orchestra.domain.models.nodes import Device
 
 
-@dataclass(frozen=True, slots=True)
-class MigDevice:
-    """A MIG device: a part of a divided GPU."""
+class Sample(NamedTuple):
+    """How much a GPU computed in the time before `at`, since the sample before: in percent, and when (Unix time)."""
 
-    name: str
-    uuid: str
+    at: float
+    percent: float
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU board. `parts` is None if it is unknown whether it is divided."""
+    """A GPU, or a MIG device, as it was at one moment. None where that is unknown.
 
-    name: str
+    Args:
+        uuid: "" if unknown.
+        model: its name for people, "" if unknown.
+        alias: the name of a MIG device before the driver R470: MIG-<GPU UUID>/<GPU instance>/<compute instance>.
+        memory_bytes, used_bytes: its memory, and how much of that is in use.
+        processes: the ids of the processes that compute on it.
+        samples: how much it computed since the previous look, oldest first; empty if it does not measure that.
+        parts: its MIG devices; None if it is not divided.
+        failure: why it cannot be used.
+    """
+
     uuid: str = ""
-    parts: tuple[MigDevice, ...] | None = ()
+    model: str = ""
+    alias: str = ""
+    memory_bytes: int | None = None
+    used_bytes: int | None = None
+    processes: tuple[int, ...] | None = None
+    samples: tuple[Sample, ...] = ()
+    parts: tuple[Gpu, ...] | None = None
+    failure: str | None = None
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Gpu:
+        """Read what `to_json` wrote."""
+        given = {each.name: found[each.name] for each in fields(cls) if each.name in found}
+        given["samples"] = tuple(Sample(*sample) for sample in found.get("samples", ()))
+        if "processes" in given:
+            given["processes"] = tuple(given["processes"])
+        if "parts" in given:
+            given["parts"] = tuple(map(cls.from_json, given["parts"]))
+        return cls(**given)
 
-def listed(text: str) -> tuple[Gpu, ...]:
-    """Parse the output of `nvidia-smi -L`."""
-    gpus: list[Gpu] = []
-    for line in text.splitlines():
-        if line.startswith("GPU "):
-            name, _, uuid = line.partition(": ")[2].partition(" (UUID: ")
-            gpus.append(Gpu(name, uuid.rstrip(") ")))
-        elif gpus and (part := _PART.match(line)):
-            last = gpus[-1]
-            found = MigDevice(f"{last.name} {part['name']}", part["uuid"])
-            gpus[-1] = Gpu(last.name, last.uuid, (*(last.parts or ()), found))
-    return tuple(gpus)
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values, without what is unknown."""
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.parts is not None:
+            named["parts"] = [part.to_json() for part in self.parts]
+        return {name: value for name, value in named.items() if value not in (None, "")}
 
 
 def visible_devices(value: str | None) -> tuple[str, ...] | None:
@@ -58,39 +78,70 @@ def visible_devices(value: str | None) -> tuple[str, ...] | None:
     return tuple(devices)
 
 
-def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
-    """Return the name of each device that CUDA_VISIBLE_DEVICES leaves visible: a board or a MIG device.
+def visible(boards: Sequence[Gpu], value: str | None) -> list[Gpu]:
+    """Return what CUDA_VISIBLE_DEVICES leaves visible of a machine's boards, in its order.
 
-    An entry that names no device ends the list, and so does one that names a device a second time.
+    A board that is divided is replaced by its MIG devices, since nothing can compute on the board itself. An entry that
+    names nothing ends the list, and so does one that names something a second time. One that may mean a board that has
+    failed does not.
     """
     entries = visible_devices(value)
     if entries is None:
-        return [gpu.name for gpu in gpus]
-    found: list[Gpu | MigDevice] = []
+        return [gpu for board in boards for gpu in _whole(board)]
+    found: list[Gpu] = []
     for entry in entries:
-        device = _find(gpus, entry)
-        if device is None or device in found:
+        named = _named(boards, entry)
+        if named is None and any(board.failure and not board.uuid for board in boards):
+            continue
+        if named is None or any(gpu is other for gpu in named for other in found):
             break
-        found.append(device)
-    return [device.name for device in found]
+        found += named
+    return found
 
 
-def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | MigDevice | None:
-    """The device that an entry names, by index or by an unambiguous prefix of its UUID."""
+def usable(gpus: Iterable[Gpu]) -> tuple[Device, ...]:
+    """Return those on which jobs can compute, as devices of a node."""
+    return tuple(
+        Device(gpu.uuid, gpu.model, gpu.memory_bytes)
+        for gpu in gpus
+        if gpu.uuid and not gpu.failure
+    )
+
+
+def failures(boards: Iterable[Gpu]) -> Iterator[str]:
+    """Yield a sentence for each board that cannot be used."""
+    for index, board in enumerate(boards):
+        if board.failure:
+            yield f"GPU {index} cannot be used: {board.failure}"
+
+
+def in_words(devices: Iterable[Device]) -> str:
+    """Return text such as "NVIDIA A100-SXM4-40GB x 2, 43 GB each"."""
+    kinds = Counter((device.model or "GPU", device.memory_bytes) for device in devices)
+    return "; ".join(_kind_in_words(*kind, number) for kind, number in kinds.items())
+
+
+def _kind_in_words(model: str, memory: int | None, number: int) -> str:
+    many = f" x {number}" if number > 1 else ""
+    each = " each" if number > 1 else ""
+    return f"{model}{many}" + (f", {size(memory)}{each}" if memory else "")
+
+
+def _whole(board: Gpu) -> Sequence[Gpu]:
+    return [board] if board.parts is None else board.parts
+
+
+def _named(boards: Sequence[Gpu], entry: str) -> Sequence[Gpu] | None:
+    """What an entry names, by index or by an unambiguous prefix of a UUID; None if nothing."""
     if entry.isascii() and entry.isdecimal():
         index = int(entry)
-        return gpus[index] if index < len(gpus) else None
-    if not entry.startswith("MIG-"):
-        boards = [gpu for gpu in gpus if entry.startswith("GPU-") and gpu.uuid.startswith(entry)]
-        return boards[0] if len(boards) == 1 else None
-    if any(gpu.parts is None for gpu in gpus):
-        return MigDevice("MIG device", entry)
-    parts = [part for gpu in gpus for part in gpu.parts or () if part.uuid.startswith(entry)]
-    return parts[0] if len(parts) == 1 else _by_older_name(gpus, entry)
-
-
-def _by_older_name(gpus: Sequence[Gpu], entry: str) -> MigDevice | None:
-    """The device of a name in the style before R470: MIG-<board UUID>/<GPU instance>/<compute instance>."""
-    board = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
-    gpu = next((gpu for gpu in gpus if board and gpu.parts and gpu.uuid == board[1]), None)
-    return MigDevice(f"{gpu.name} MIG", entry) if gpu else None
+        return _whole(boards[index]) if index < len(boards) else None
+    if entry.startswith("GPU-"):
+        found = [board for board in boards if board.uuid.startswith(entry)]
+        return _whole(found[0]) if len(found) == 1 else None
+    if entry.startswith("MIG-"):
+        parts = [part for board in boards for part in board.parts or ()]
+        exactly = [part for part in parts if part.alias == entry]
+        found = exactly or [part for part in parts if part.uuid.startswith(entry)]
+        return found if len(found) == 1 else None
+    return None

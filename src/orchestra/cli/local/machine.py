@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from orchestra.domain import cpu_limits, gpus
-from orchestra.domain.gpus import Gpu
-from orchestra.domain.secrets import without_secrets
+from orchestra.domain import cpu_limits
+from orchestra.domain import gpus as domain_gpus
+from orchestra.domain.models.nodes import Device
+from orchestra.gpus import reader
 
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _SELF = Path("/proc/self")
 
 
@@ -38,40 +36,13 @@ def _read(path: Path) -> str:
         return ""
 
 
-def gpu_names() -> list[str]:
-    """Return the name of each NVIDIA GPU, or MIG instance, that jobs can use."""
-    found = _by_program() or _by_driver()
-    return gpus.visible_names(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-
-def _by_program() -> Sequence[Gpu]:
+def gpus(say: Callable[[str], None]) -> tuple[Device, ...]:
+    """Return the GPUs of NVIDIA, or MIG devices, that jobs can use; `say` is told why others cannot be."""
     try:
-        done = subprocess.run(
-            ["nvidia-smi", "-L"],
-            check=False,
-            env=without_secrets(os.environ),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        boards = reader.look() or ()
+    except reader.GpusUnknown as error:
+        say(str(error))
         return ()
-    return gpus.listed(done.stdout) if done.returncode == 0 else ()
-
-
-def _by_driver() -> Sequence[Gpu]:
-    """Read the driver's list of boards, which does not include MIG instances."""
-    found = []
-    for path in sorted(_NVIDIA.glob("*/information")):
-        lines = [line.partition(":") for line in _read(path).splitlines()]
-        facts = {key.strip(): value.strip() for key, _, value in lines}
-        found.append(Gpu(facts.get("Model") or "NVIDIA GPU", facts.get("GPU UUID", ""), None))
-    return found
-
-
-def in_words(names: Sequence[str]) -> str:
-    """Return text such as "NVIDIA A100 x 2"."""
-    return ", ".join(
-        name if number == 1 else f"{name} x {number}" for name, number in Counter(names).items()
-    )
+    for failure in domain_gpus.failures(boards):
+        say(f"{failure}.")
+    return domain_gpus.usable(domain_gpus.visible(boards, os.environ.get("CUDA_VISIBLE_DEVICES")))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.local import machine
 from orchestra.cli.local.connection import caller
+from orchestra.domain import gpus as domain_gpus
 from orchestra.domain import human
 from orchestra.domain.errors import AlreadyExists, DatabaseUnavailable, NotFound, OrchestraError
 from orchestra.domain.models.nodes import SlotsWanted
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.config import Settings
     from orchestra.domain.caller import Caller
-    from orchestra.domain.models.nodes import Node, Pilot
+    from orchestra.domain.models.nodes import Device, Node, Pilot
 
 PAUSE = 0.1
 ONLINE_WITHIN = 30.0
@@ -142,10 +143,10 @@ def node_to_serve(ctx: Context, conn: psycopg.Connection, name: str | None, *, c
     """
     wanted = name or this_node(ctx, conn)
     if create and nodes.find(conn, wanted) is None:
-        gpus = machine.gpu_names()
+        devices = machine.gpus(ctx.out.note)
         with suppress(AlreadyExists):  # created a moment before
-            node = create_node(conn, caller(ctx, conn), wanted, gpus)
-            ctx.out.note(f"created node {node.name}: {slots_in_words(node, gpus)}")
+            node = create_node(conn, caller(ctx, conn), wanted, devices)
+            ctx.out.note(f"created node {node.name}: {slots_in_words(node, devices)}")
     try:
         return node_or_this(ctx, conn, name)
     except NotFound as error:
@@ -161,7 +162,7 @@ def create_node(
     conn: psycopg.Connection,
     me: Caller,
     name: str,
-    gpu_names: Sequence[str],
+    devices: Sequence[Device],
     *,
     cpus: int | None = None,
     gpus: int | None = None,
@@ -173,16 +174,16 @@ def create_node(
     """
     cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
     return nodes.create(
-        conn, me, name, cpu, SlotsWanted("GPU", len(gpu_names) if gpus is None else gpus)
+        conn, me, name, cpu, SlotsWanted("GPU", len(devices) if gpus is None else gpus)
     )
 
 
-def slots_in_words(node: Node, gpu_names: Sequence[str]) -> str:
-    """Return text such as "8 CPU slots, 2 GPU slots (NVIDIA A100 x 2)"."""
-    gpus = human.count(node.gpu.enabled, "GPU slot")
-    if node.gpu.enabled and gpu_names:
-        gpus += f" ({machine.in_words(gpu_names)})"
-    return f"{human.count(node.cpu.enabled, 'CPU slot')}, {gpus}"
+def slots_in_words(node: Node, devices: Sequence[Device]) -> str:
+    """Return text such as "8 CPU slots, 2 GPU slots (NVIDIA A100-SXM4-40GB x 2, 43 GB each)"."""
+    words = (
+        f"{human.count(node.cpu.enabled, 'CPU slot')}, {human.count(node.gpu.enabled, 'GPU slot')}"
+    )
+    return f"{words} ({domain_gpus.in_words(devices)})" if node.gpu.enabled and devices else words
 
 
 def this_node(ctx: Context, conn: psycopg.Connection) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.caller import Caller
-    from orchestra.domain.models.nodes import Node, Pilot
+    from orchestra.domain.models.nodes import Device, Node, Pilot
     from orchestra.store.postgres.embedded import Status
 
 _SERVER_STOPPED = "the server of the pages has stopped"
@@ -106,8 +106,8 @@ def begin(
                 words = f"not now: at its start, it could not listen at {share.host}:{share.port}"
             _say(ctx, "shared", words)
         me = caller(ctx, conn)
-        node, names = _this_node(ctx, conn, me, cpus, gpus)
-        _say(ctx, "node", _node_in_words(node, names))
+        node, devices = _this_node(ctx, conn, me, cpus, gpus)
+        _say(ctx, "node", _node_in_words(node, devices))
         pilot = pilots.of_node(conn, node.name)
         if pilot and not pilots.is_here(pilot):
             raise Refused(
@@ -193,34 +193,34 @@ def _short(text: str) -> str:
 
 def _this_node(
     ctx: Context, conn: psycopg.Connection, me: Caller, cpus: int | None, gpus: int | None
-) -> tuple[Node, list[str]]:
+) -> tuple[Node, Sequence[Device]]:
     """Return this machine's node, created if necessary; the slots of an existing one change only on request."""
     from orchestra.cli.local import machine, pilots
     from orchestra.domain.models.nodes import SlotsWanted
     from orchestra.services.nodes import nodes
 
     name = pilots.this_node(ctx, conn)
-    names = machine.gpu_names()
+    devices = machine.gpus(ctx.out.note)
     old = nodes.find(conn, name)
     if old is None:
-        return pilots.create_node(conn, me, name, names, cpus=cpus, gpus=gpus), names
+        return pilots.create_node(conn, me, name, devices, cpus=cpus, gpus=gpus), devices
     if cpus is not None or gpus is not None:
         cpu = SlotsWanted("CPU", cpus, _new_maximum(cpus, old.cpu.maximum))
         gpu = SlotsWanted("GPU", gpus, _new_maximum(gpus, old.gpu.maximum))
         if (cpu.over(old.cpu), gpu.over(old.gpu)) != (old.cpu, old.gpu):
-            return nodes.change(conn, me, name, cpu, gpu), names
-    return old, names
+            return nodes.change(conn, me, name, cpu, gpu), devices
+    return old, devices
 
 
 def _new_maximum(wanted: int | None, maximum: int) -> int:
     return max(wanted or 0, maximum)
 
 
-def _node_in_words(node: Node, gpu_names: list[str]) -> str:
+def _node_in_words(node: Node, devices: Sequence[Device]) -> str:
     from orchestra.cli.local import pilots
 
     drained = "; drained, so it takes no jobs" if node.drained_at else ""
-    return f'this machine, "{node.name}": {pilots.slots_in_words(node, gpu_names)}{drained}'
+    return f'this machine, "{node.name}": {pilots.slots_in_words(node, devices)}{drained}'
 
 
 def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:

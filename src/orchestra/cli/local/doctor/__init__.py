@@ -100,7 +100,7 @@ def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
     programs = Probe(
         "A container runtime", lambda: machine.find_runtimes(settings), timeout=timeout
     )
-    gpus = Probe("nvidia-smi", machine.find_gpus, timeout=timeout)
+    gpus = Probe("NVIDIA's driver", machine.find_gpus, timeout=timeout)
     around = Probe("The environment", lambda: environment.inspect(settings), timeout=timeout)
     programs_called = Probe("The installation", installation.inspect, timeout=timeout)
     post = Probe("The mail server", lambda: mail.inspect(settings), timeout=timeout)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, warning
-from orchestra.domain import human
+from orchestra.domain import gpus, human
+from orchestra.domain.models.nodes import Device
 from orchestra.domain.secrets import without_secrets
+from orchestra.gpus.reader import LIBRARY, is_installed
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
@@ -35,11 +37,11 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """The GPUs' names, the number of the driver's device files, and the error of nvidia-smi."""
+    """The GPUs that jobs can use, the number of the driver's device files, and why others cannot be used."""
 
-    names: tuple[str, ...]
-    devices: int = 0
-    complaint: str | None = None
+    devices: tuple[Device, ...]
+    files: int = 0
+    complaints: tuple[str, ...] = ()
 
 
 def find_runtimes(settings: Settings) -> tuple[Program, ...]:
@@ -122,12 +124,12 @@ def find_gpus() -> Gpus:
     """Find NVIDIA's GPUs, and what keeps them from being used."""
     from orchestra.cli.local import machine
 
-    names = machine.gpu_names()
-    devices = sum(path.name[6:].isdecimal() for path in Path("/dev").glob("nvidia*"))
-    complaint = None
-    if shutil.which("nvidia-smi") and not names:
-        _, complaint = _run(["nvidia-smi", "-L"])
-    return Gpus(tuple(names), devices, complaint)
+    complaints: list[str] = []
+    devices = machine.gpus(complaints.append)
+    files = sum(path.name[6:].isdecimal() for path in Path("/dev").glob("nvidia*"))
+    if files and not is_installed():
+        complaints.append(f"There is a driver of NVIDIA, but not its library {LIBRARY}.")
+    return Gpus(devices, files, tuple(complaints))
 
 
 def assess_gpus(seen: Gpus | Failure, *, node: str, enabled: int | None) -> Iterator[Finding]:
@@ -135,29 +137,28 @@ def assess_gpus(seen: Gpus | Failure, *, node: str, enabled: int | None) -> Iter
     check = "gpu"
     if isinstance(seen, Failure):
         yield failed(check, seen)
-    elif seen.complaint or (seen.devices and not seen.names):
-        why = seen.complaint or "nvidia-smi is not on the PATH"
-        yield warning(check, f"there is an NVIDIA driver, but its GPUs cannot be listed: {why}")
-    elif enabled is not None and enabled > len(seen.names):
+        return
+    for complaint in seen.complaints:
+        yield warning(check, complaint)
+    found = len(seen.devices)
+    if enabled is not None and enabled > found and not seen.complaints:
         yield warning(
             check,
             f"node {node} has {human.count(enabled, 'GPU slot')}, but this machine has {_named(seen)}.",
-            f"maestro node set -n {node} -eg {len(seen.names)}",
+            f"maestro node set -n {node} -eg {found}",
         )
-    elif enabled is not None and enabled < len(seen.names):
+    elif enabled is not None and enabled < found:
         yield warning(
             check,
             f"this machine has {_named(seen)}, but node {node} has {human.count(enabled, 'GPU slot')}.",
-            f"maestro node set -n {node} -eg {len(seen.names)} -mg {len(seen.names)}",
+            f"maestro node set -n {node} -eg {found} -mg {found}",
         )
-    else:
+    elif found or not seen.complaints:
         yield ok(check, _named(seen))
 
 
 def _named(seen: Gpus) -> str:
-    from orchestra.cli.local.machine import in_words
-
-    return in_words(seen.names) if seen.names else "no GPU"
+    return gpus.in_words(seen.devices) or "no GPU"
 
 
 @dataclass(frozen=True, slots=True)
