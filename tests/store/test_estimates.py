@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestra.conductor.estimates import Estimates
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
@@ -35,6 +37,17 @@ def test_estimate_follows_the_latest_done_jobs(world: World) -> None:
     assert learned() == 4.0, "not at each job"
     _run(world, pilot, 170, 4.1)
     assert learned() == 4.0, "not for so little"
+
+
+def test_how_long_a_job_may_take_is_learned_beside_its_typical_duration(world: World) -> None:
+    task = world.task(jobs=30, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot, estimates = world.pilot(), Estimates()
+    for seconds in range(1, 21):
+        _run(world, pilot, 1, float(seconds))
+    estimates.tick(world.conn, live_tasks.read(world.conn))
+    assert world.column(task, "typical_seconds") == 10.5
+    assert world.column(task, "p95_seconds") == pytest.approx(19.05)
 
 
 def test_new_conductor_does_not_repeat_all_estimates(world: World) -> None:

@@ -241,7 +241,7 @@ def test_what_is_claimed_of_a_held_task_is_found_among_what_keepers_hold(
         ("jobs/job_mutations", "break_jobs", "job_pkey"),
         ("jobs/job_mutations", "retry_jobs", "job_pkey"),
         ("tasks/live_tasks", "test_facts", "job_test"),
-        ("tasks/live_tasks", "typical_seconds", "attempt_pkey"),
+        ("tasks/live_tasks", "durations", "attempt_pkey"),
     ],
 )
 def test_the_conductors_statements_walk_their_indexes(

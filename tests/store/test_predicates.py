@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import LiteralString
 
 import psycopg
 import pytest
+
+from orchestra.domain.expected_time import can_end_within, expected_seconds
 
 PREDICATES: dict[LiteralString, LiteralString] = {
     "is_claimable": "job",
@@ -58,3 +61,15 @@ def test_the_trigger_on_jobs_joins_by_hashes(conn: psycopg.Connection) -> None:
     row = conn.execute("select proconfig from pg_proc where proname = 'job_changed'").fetchone()
     assert row is not None
     assert sorted(row[0]) == ["enable_hashjoin=on", "enable_nestloop=off"]
+
+
+def test_how_long_a_job_may_take_is_the_same_here_and_there(conn: psycopg.Connection) -> None:
+    shown = _plan(conn, "select expected_seconds(walltime, timeout, p95_seconds) from task")
+    assert "expected_seconds(" not in shown
+    for given in product((None, 7.0), (None, 60.0), (None, 100.0)):
+        row = conn.execute("select expected_seconds(%s, %s, %s)", given).fetchone()
+        assert row == (expected_seconds(*given),)
+    assert expected_seconds(None, None, 100.0) == 125.0
+    assert can_end_within(125.0, 5.0, 130.0)
+    assert not can_end_within(125.0, 5.0, 129.9)
+    assert can_end_within(None, 5.0, 0.0)

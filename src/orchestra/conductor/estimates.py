@@ -1,4 +1,4 @@
-"""The duty that estimates how long a job of each task takes, for the end times in lists."""
+"""The duty that estimates how long a job of each task takes: for end times, and for what can end in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Estimates:
         self._done: dict[int, int] = {}
 
     def tick(self, conn: psycopg.Connection, tasks: Sequence[live_tasks.LiveTask]) -> None:
-        """Store the median duration of the latest done jobs, assuming that jobs finish in order."""
+        """Store how long the latest done jobs took, assuming that jobs finish in order."""
         before, self._done = self._done, {}
         for task in tasks:
             done = task.facts.counts.done
@@ -31,5 +31,5 @@ class Estimates:
             unknown = task.typical_seconds is None
             last = self._done[task.id] = before.get(task.id, done)
             if unknown or done >= max(last + 1, last * GROWTH):
-                live_tasks.update_typical_seconds(conn, task.id, max(0, done - SAMPLE))
+                live_tasks.update_durations(conn, task.id, max(0, done - SAMPLE))
                 self._done[task.id] = done

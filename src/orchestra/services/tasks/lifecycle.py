@@ -137,7 +137,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
             return running_limit.fill(conn, task, by=by)
         case TaskInput.TEST_PASSED:
             job_mutations.end_test_marks(conn, task)
-            live_tasks.update_typical_seconds(conn, task)
+            live_tasks.update_durations(conn, task)
         case TaskInput.HOLD | TaskInput.FAILS_REACHED:
             cause = HoldCause.FAILURES if given is TaskInput.FAILS_REACHED else cause
             if task_mutations.hold(conn, task, by=by, why=why or "no reason given", cause=cause):

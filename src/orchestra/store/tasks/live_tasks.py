@@ -96,12 +96,11 @@ def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> T
 test_facts.__test__ = False  # type: ignore[attr-defined]
 
 
-def update_typical_seconds(conn: psycopg.Connection, task: int, first: int = 0) -> None:
-    """Record the median duration of the done ones among 200 jobs, from index `first` on, as typical."""
-    params = {"task": task, "first": first}
-    seconds = fetch(conn, SQL.typical_seconds, params)[0]["percentile_cont"]
-    if seconds is not None:
-        conn.execute(SQL.set_typical_seconds, {"task": task, "seconds": seconds})
+def update_durations(conn: psycopg.Connection, task: int, first: int = 0) -> None:
+    """Record how long the done ones among 200 jobs took, from index `first` on: the median and the 95th percentile."""
+    found = fetch(conn, SQL.durations, {"task": task, "first": first})[0]
+    if found["typical"] is not None:
+        conn.execute(SQL.set_durations, {"task": task, **found})
 
 
 def set_ranks(conn: psycopg.Connection, ranks: Mapping[int, int | None]) -> None:

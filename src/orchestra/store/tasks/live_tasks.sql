@@ -64,21 +64,30 @@ left join lateral (
 ) as k on true
 where j.task_id = %(task)s and j.is_test
 
--- name: typical_seconds
--- The median duration of some done jobs. A range of the primary key, whatever the size of the task.
-select percentile_cont(0.5) within group (order by seconds)
+-- name: durations
+-- The median and the 95th percentile of the durations of some done jobs. A range of the primary key, whatever the size
+-- of the task.
+select
+    percentile_cont(0.5) within group (order by seconds) as typical,
+    percentile_cont(0.95) within group (order by seconds) as p95
 from attempt
 where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(first)s + 200
     and has_succeeded(attempt)
 
--- name: set_typical_seconds
--- Unless the value is nearly the same, or the row is locked; then the next call sets it.
-update task set typical_seconds = %(seconds)s
-where id in (
-    select id from task
-    where id = %(task)s and abs(%(seconds)s - coalesce(typical_seconds, 'infinity')) > 0.1 * %(seconds)s
+-- name: set_durations
+-- Only values that are not nearly the same; none if the row is locked: then the next call sets them.
+update task t set
+    typical_seconds = coalesce(fresh.typical, t.typical_seconds), p95_seconds = coalesce(fresh.p95, t.p95_seconds)
+from (
+    select
+        id,
+        case when abs(%(typical)s - coalesce(typical_seconds, 'infinity')) > 0.1 * %(typical)s then %(typical)s end as typical,
+        case when abs(%(p95)s - coalesce(p95_seconds, 'infinity')) > 0.1 * %(p95)s then %(p95)s end as p95
+    from task
+    where id = %(task)s
     for update skip locked
-)
+) fresh
+where t.id = fresh.id and (fresh.typical is not null or fresh.p95 is not null)
 
 -- name: set_ranks
 -- Only ranks that changed. A row that a command has locked keeps its rank until the next call.

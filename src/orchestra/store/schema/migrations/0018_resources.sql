@@ -43,6 +43,11 @@ create function gpu_milli_taken(queue queue, gpus integer, gpu_milli integer)
 returns integer immutable parallel safe language sql
 return case when queue = 'cpu' then 0 else coalesce(gpu_milli, 1000 * greatest(gpus, 1)) end;
 
+-- Seconds within which a job ends in all likelihood; null if nothing is known. As in domain/expected_time.py.
+create function expected_seconds(walltime double precision, timeout double precision, p95_seconds double precision)
+returns double precision immutable parallel safe language sql
+return coalesce(walltime, timeout, 1.25 * p95_seconds);
+
 create or replace view revision as
 select
     t.id as task_id, t.revision as number, t.queue, t.config_version_id, t.command, t.cores, t.gpus, t.memory_bytes,
@@ -83,11 +88,14 @@ alter table node
 
 -- found: what the agent finds on its machine, with the fields of FoundResources (domain/models/nodes.py); null of schema 15's,
 -- which know slots only. closes_at: when the node's hours end, by its own clock; opens_at: when they begin again; both null
--- for a node without hours, opens_at is null while it is open.
+-- for a node without hours, opens_at is null while it is open. utc_offset: how far its clock is ahead of UTC, in seconds.
+-- knows_hours: the agent, if it keeps to the node's hours. Null or an earlier agent if it is of schema 15.
 alter table pilot
     add column found jsonb,
     add column opens_at timestamptz,
-    add column closes_at timestamptz;
+    add column closes_at timestamptz,
+    add column utc_offset integer,
+    add column knows_hours uuid;
 
 -- What the running jobs of a user may take together; null for no limit. Counted in claims, which lock the row.
 -- shares: the weight in the order between users.
