@@ -24,6 +24,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         (Cause.ENDED, "ended because another test job failed", None),
         (Cause.ENDED, "ended because its task was killed", None),
         (Cause.LEASE, "ended because its pilot was stopped", None),
+        (Cause.CLOSED, "ended because the node closed at 07:00", None),
         (Cause.ENDED, None, "ended on request"),
         (Cause.TIMEOUT, "ran longer than its time limit of 2 s", None),
         (Cause.RETURNED, "its task is held", "requeued by its pilot: its task is held"),

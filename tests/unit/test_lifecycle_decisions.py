@@ -253,7 +253,7 @@ def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> No
         assert not isinstance(next_job_state(state, given), Refusal)
 
 
-@pytest.mark.parametrize("cause", [Cause.LEASE, Cause.UNHEARD])
+@pytest.mark.parametrize("cause", [Cause.LEASE, Cause.CLOSED, Cause.UNHEARD])
 def test_causes_beyond_the_job_do_not_make_it_poisonous(cause: Cause) -> None:
     decision = decide_outcome(Outcome(KEY, cause), replace(JOB, losses=POISONOUS_LOSSES - 1))
     assert decision == OutcomeDecision(JobInput.LOSE)

@@ -26,7 +26,14 @@ from orchestra.pilot import report
 from orchestra.pilot.delivery import Delivery, Pending, deliver, set_aside
 from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.keeper_messages import Ended, Refused
-from orchestra.pilot.outcomes import STOPPED, outcome_of, outcome_of_refusal, plain_text, reason_of
+from orchestra.pilot.outcomes import (
+    CLOSED,
+    STOPPED,
+    outcome_of,
+    outcome_of_refusal,
+    plain_text,
+    reason_of,
+)
 from orchestra.pilot.state import LONG_NOTE, LocalAttempt, Note, Phase, PilotState
 from orchestra.services.jobs.outcomes import Recorded
 
@@ -73,6 +80,9 @@ def test_a_job_that_is_ended_because_its_pilot_stops_has_not_failed() -> None:
     attempt = LocalAttempt(given.key, UUID(int=1), NOTE, Phase.RUNNING)
     assert outcome_of(replace(given, reason=STOPPED), attempt).cause is Cause.LEASE
     assert outcome_of(given, attempt).cause is Cause.ENDED
+    closed = outcome_of(replace(given, reason=f"{CLOSED} at 07:00"), attempt)
+    assert closed.cause is Cause.CLOSED
+    assert closed.reason == "ended because the node closed at 07:00"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _LINES = 20
 _MOST = 10
 _NO_FAILURE = (
     *(Cause.RETURNED, Cause.INPUT, Cause.VOLUME, Cause.ENDED),
-    *(Cause.LEASE, Cause.LOST, Cause.UNHEARD),
+    *(Cause.LEASE, Cause.CLOSED, Cause.LOST, Cause.UNHEARD),
 )
 """Ends of broken jobs that are not why their task broke."""
 

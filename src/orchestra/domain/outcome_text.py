@@ -12,6 +12,7 @@ _WORDS: dict[str, str] = {
     Cause.TIMEOUT: "exceeded its timeout",
     Cause.ENDED: "ended on request",
     Cause.LEASE: "ended with its lease or its pilot",
+    Cause.CLOSED: "ended because its node closed",
     Cause.NO_START: "could not be started",
     Cause.NO_CONTAINER: "its container could not be started",
     Cause.NOT_COMPLETE: "exit status 0, but not complete",
@@ -22,7 +23,7 @@ _WORDS: dict[str, str] = {
     "unheard": "lost before its start was reported",
 }
 
-EXPLAINED_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE})
+EXPLAINED_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE, Cause.CLOSED})
 """Causes whose reason says everything: who or what ended the attempt, and why."""
 
 # Causes where the command may never have started.

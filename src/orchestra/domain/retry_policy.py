@@ -54,8 +54,9 @@ def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
     """Decide what the outcome of a job's latest attempt does to the job.
 
     A success always counts, however late it is reported. A job to be killed is killed however else it ended. An outcome
-    that is not the job's fault (a changed input, no folder, requeued, an expired lease) costs no retry. A job whose
-    attempt was declared lost is changed only by what the command did itself, not by its being ended afterwards.
+    that is not the job's fault (a changed input, no folder, requeued, an expired lease, a closed node) costs no retry.
+    A job whose attempt was declared lost is changed only by what the command did itself, not by its being ended
+    afterwards.
     """
     ending = job.kill_requested or job.task_state in (TaskState.KILL, TaskState.KILLED)
     if outcome.succeeded:
@@ -67,7 +68,7 @@ def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
             return OutcomeDecision(JobInput.REQUEUE)
         case Cause.INPUT | Cause.VOLUME if not ending:
             return OutcomeDecision(JobInput.REQUEUE, hold=outcome.reason)
-        case Cause.UNHEARD | Cause.LEASE if not ending:
+        case Cause.UNHEARD | Cause.LEASE | Cause.CLOSED if not ending:
             return OutcomeDecision(JobInput.LOSE)
         case Cause.NO_CONTAINER if not (ending or job.in_test):
             return OutcomeDecision(JobInput.LOSE)
@@ -89,6 +90,7 @@ def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
             | Cause.LOST
             | Cause.UNHEARD
             | Cause.LEASE
+            | Cause.CLOSED
         ):
             if ending:
                 return OutcomeDecision(JobInput.KILL)

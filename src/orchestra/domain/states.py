@@ -145,6 +145,8 @@ class Cause(StrEnum):
     """The keeper ended it on request: of a user, or because another test job failed. The reason says which."""
     LEASE = "lease"
     """The keeper ended it through no fault of the job: the lease expired, or its pilot was stopped at once."""
+    CLOSED = "closed"
+    """The keeper ended it because the node's hours were over. Its job is first in line again."""
     NO_START = "no_start"
     """The process could not be started on that node."""
     NOT_COMPLETE = "not_complete"

@@ -21,16 +21,23 @@ _TRANSIENT = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO,
 _SHELL = {126: "the command could not be run", 127: "command not found"}
 
 
+CLOSED = "the node closed"
+"""How the reason begins with which attempts are ended when the hours of their node are over."""
+
+_CAUSES = {STOPPED: Cause.LEASE, CLOSED: Cause.CLOSED}
+"""Of attempts that were ended for a reason that begins so: no job is at fault, so no retry is used up."""
+
+
 def outcome_of(ended: Ended, attempt: LocalAttempt) -> Outcome:
     """Return the outcome of an attempt that its keeper reports as ended, before its files are read."""
     # The keeper keeps the first reason that it was given, possibly by an earlier agent.
-    stopped = ended.cause is Cause.ENDED and ended.reason == STOPPED
+    asked = (ended.reason or "") if ended.cause is Cause.ENDED else ""
+    blameless = next((cause for why, cause in _CAUSES.items() if asked.startswith(why)), None)
     if attempt.note.runtime:
         ended = without_container(ended)
     return Outcome(
         key=ended.key,
-        # A job is not at fault when its pilot is stopped: as at the end of a lease, no retry is used up.
-        cause=Cause.LEASE if stopped else ended.cause,
+        cause=blameless or ended.cause,
         sequence=ended.sequence,
         exit_status=ended.exit_status,
         signal=ended.signal,

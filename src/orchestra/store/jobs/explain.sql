@@ -77,7 +77,7 @@ cross join lateral (
 ) as a
 left join node n on n.id = a.node_id
 where a.is_test and a.run = (select run from task where id = %(task)s) and a.ended_at is not null
-    and a.cause not in ('ended', 'returned', 'input', 'volume', 'lease')
+    and a.cause not in ('ended', 'returned', 'input', 'volume', 'lease', 'closed')
     and not has_succeeded(a)
 order by a.ended_at, a.ordinal
 limit %(limit)s

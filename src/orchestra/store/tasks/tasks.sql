@@ -211,7 +211,7 @@ where not is_open(a)
     and (
         not j.broken
         or a.run = (select run from task where id = %(task)s)
-            and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
+            and a.cause not in ('returned', 'input', 'volume', 'lease', 'closed', 'lost', 'unheard')
     )
 order by a.ordinal
 
