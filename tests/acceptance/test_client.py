@@ -311,6 +311,8 @@ def test_nodes_and_users(client: orchestra.Client) -> None:
     node = client.nodes.create("euler", cpus=4, max_cpus=8, gpus=1)
     assert (node.cpu, node.gpu, node.owner) == (Slots(4, 8), Slots(1, 1), "ana")
     assert client.nodes.set(node, cpus=2).cpu == Slots(2, 8)
+    assert client.nodes.set(node, labels={"rack": 3, "ssd": "yes"}).labels["rack"] == "3"
+    assert client.nodes.set(node, labels={"rack": ""}).labels == {"ssd": "yes"}
     assert client.nodes.drain("euler", "new disk").drain_reason == "new disk"
     assert [client.nodes.resume(node), client.nodes.resume(node)] == [True, False]
     assert (client.nodes.stop(node), client.nodes.lost(node)) == (False, 0)

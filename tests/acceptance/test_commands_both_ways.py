@@ -137,6 +137,9 @@ node create -n euler -ec 4 -mc 8
 node create -n 'gpu[01-03]' -eg 2 -mg 2
 node create -n euler -ec 4 -mc 8
 node create -n bad/name -ec 1
+node set -n euler --label gpu=a100 --label rack=3 --label rack=
+node set -n euler --label rack
+node set -n euler --label rack=3,4
 node list
 node list -o json
 node show euler

@@ -79,7 +79,7 @@ def test_a_node_is_drained_with_a_reason_and_resumed(site: Site) -> None:
 def test_slots_are_set_and_a_mistake_stands_at_its_field(site: Site) -> None:
     form = site.get("/nodes/gauss/slots")
     assert form.values == {
-        "cpu": "8", "cpu_maximum": "8", "gpu": "2", "gpu_maximum": "2", "owner": "ana",
+        "cpu": "8", "cpu_maximum": "8", "gpu": "2", "gpu_maximum": "2", "labels": "", "owner": "ana",
     }  # fmt: skip
     wrong = site.post("/nodes/gauss/slots", **{**form.values, "cpu": "x"})
     assert wrong.status == 422
@@ -93,6 +93,23 @@ def test_slots_are_set_and_a_mistake_stands_at_its_field(site: Site) -> None:
     assert site.server.ask(site.identity, GetNode("gauss")).cpu.enabled == 3
     assert '<a href="#cpu">Correct it</a>' in many.html
     assert "there is no user" in site.post("/nodes/gauss/slots", owner="nobody").text
+
+
+def test_labels_are_set_shown_and_removed(site: Site) -> None:
+    assert "Labels" not in site.get("/nodes").text
+    form = site.get("/nodes/gauss/slots")
+    wrong = site.post("/nodes/gauss/slots", **{**form.values, "labels": "rack=3 é"})
+    assert wrong.status == 422
+    assert '<a href="#labels">Correct it</a>' in wrong.html
+    assert wrong.values["labels"] == "rack=3 é"
+    site.post("/nodes/gauss/slots", **{**form.values, "labels": "Rack=3, ssd"})
+    assert "rack=3, ssd=yes" in site.get("/nodes/gauss").text
+    assert "rack=3, ssd=yes" in site.get("/nodes").text
+    assert "gpus=2, cpus=8, node=gauss" in site.get("/nodes/gauss").text
+    again = site.get("/nodes/gauss/slots").values
+    assert again["labels"] == "rack=3, ssd=yes"
+    site.post("/nodes/gauss/slots", **{**again, "labels": "ssd=no"})
+    assert site.server.ask(site.identity, GetNode("gauss")).labels == {"ssd": "no"}
 
 
 def unescaped(html: str) -> str:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models.nodes import Slots, SlotsWanted
+from orchestra.domain.models.nodes import NodeSettings, Slots, SlotsWanted
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.services import work
 from orchestra.services.nodes import nodes
@@ -98,6 +98,21 @@ def test_change_keeps_what_was_not_said(conn: psycopg.Connection) -> None:
         nodes.change(
             conn, as_admin(conn), "gauss", SlotsWanted("CPU", maximum=5), SlotsWanted("GPU")
         )
+
+
+def test_labels_are_added_replaced_and_removed(conn: psycopg.Connection) -> None:
+    me = as_admin(conn)
+    node = nodes.create(conn, me, "gauss", CPU, GPU, NodeSettings({"Rack": "3", "ssd": "yes"}))
+    assert node.labels == {"rack": "3", "ssd": "yes"}
+    node = nodes.change(conn, me, "gauss", CPU, GPU, NodeSettings({"rack": "", "gpu": "a100"}))
+    assert node.labels == {"gpu": "a100", "ssd": "yes"}
+    assert nodes.change(conn, me, "gauss", CPU, GPU).labels == node.labels
+    for wrong in ({"node": "x"}, {"rack": "3,4"}, {"": "3"}):
+        with pytest.raises(BadInput, match="cannot be a label"):
+            nodes.change(conn, me, "gauss", CPU, GPU, NodeSettings(wrong))
+        with pytest.raises(BadInput, match="cannot be a label"):
+            nodes.create(conn, me, "euler", CPU, GPU, NodeSettings(wrong))
+    assert nodes.find(conn, "euler") is None
 
 
 def test_draining_and_slots_reach_the_pilot_at_its_next_renewal(conn: psycopg.Connection) -> None:

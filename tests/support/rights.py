@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.nodes import SlotsWanted
+from orchestra.domain.models.nodes import NodeSettings, SlotsWanted
 from orchestra.domain.models.runs import Files
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Origin
@@ -72,6 +72,7 @@ from support.world import World
 
 OWNER, OTHER, ADMIN = "ana", "bob", "root"
 CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
+LABELS = {"rack": "3"}
 BOTH = ("gauss", "drained")
 FILES = Manifest("/data/grid", True, (ManifestEntry("a.json", 1, 0, bytes(32)),))
 MORE_FILES = Manifest(
@@ -195,6 +196,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "node.set": (
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU", 1), GPU)),
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, owner="carl")),
+        owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, settings=NodeSettings(LABELS))),
     ),
     "node.drain": (owned(lambda _: DrainNode("gauss")),),
     "node.resume": (owned(lambda _: ResumeNode("drained")),),

@@ -11,6 +11,7 @@ from orchestra.cli.output import ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
+from orchestra.domain.labels import found_labels, in_words, shown_labels
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -60,15 +61,22 @@ def _list(ctx: Context) -> None:
         Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never", fit=Fit.WHOLE),
         Column("HOST", lambda node: node.host or ""),
         Column("VERSION", lambda node: node.version or "", fit=Fit.WHOLE),
+        Column("LABELS", lambda node: in_words(shown_labels(node)), fit=Fit.FOLD),
         Column("NOTE", _note, fit=Fit.FOLD),
     )
+    if not any(map(shown_labels, found)):
+        columns = tuple(c for c in columns if c.title != "LABELS")
     name, *rest = columns
     owner: Column[Node] = Column("OWNER", lambda node: node.owner or "")
     several = len({node.owner for node in found}) > 1
     ctx.out.items(
         found,
         (name, owner, *rest) if several else columns,
-        narrow=(columns, tuple(c for c in columns if c.title not in ("HOST", "VERSION"))),
+        narrow=(
+            columns,
+            tuple(c for c in columns if c.title not in ("HOST", "VERSION")),
+            tuple(c for c in columns if c.title not in ("HOST", "VERSION", "LABELS")),
+        ),
         record=node_record,
         key=lambda node: node.name,
         empty="No nodes yet: maestro up creates one for this machine, maestro node create others.",
@@ -98,6 +106,9 @@ def _lines(node: Node) -> Iterator[str]:
         yield f"  pilot      none yet: maestro pilot run -n {node.name}"
     for words in _over(node):
         yield f"  slots      {words}"
+    if node.labels:
+        yield f"  labels     {in_words(node.labels)}"
+    yield f"  found      {in_words(found_labels(node))}"
     if node.message:
         yield f"  says       {clean(node.message)}"
     yield f"  created    {local(node.created_at)}"
@@ -108,9 +119,9 @@ VERBS = (
         "create",
         "create a node with its slots, or several nodes",
         node_change.create,
-        node_change.slot_arguments,
+        node_change.create_arguments,
         example="maestro node create -n caloba21 -ec 0 -mc 0 -eg 2 -mg 2\n"
-        "maestro node create -n caloba51 -ec 40\n"
+        "maestro node create -n caloba51 -ec 40 --label rack=3\n"
         "maestro node create -n 'gpu[01-12]' -eg 4",
         output=True,
     ),
@@ -131,7 +142,7 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change the slots or the owner of a node; running jobs continue",
+        "change the slots, labels or owner of a node; running jobs continue",
         node_change.set_,
         node_change.set_arguments,
         example="maestro node set -n caloba51 -ec 20\nmaestro node set -n caloba51 --owner bob",

@@ -10,11 +10,12 @@ from orchestra.cli.argument_types import whole
 from orchestra.cli.node_record import node_record
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
+from orchestra.domain.labels import in_words, parse_label
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.nodes import Node, Slots, SlotsWanted
+    from orchestra.domain.models.nodes import Node, NodeSettings, Slots, SlotsWanted
 
 
 def name_argument(parser: Parser) -> None:
@@ -42,6 +43,11 @@ def _subject(ctx: Context, names: Sequence[object]) -> str:
     return f"node {ctx.args.name}" if len(names) == 1 else f"{len(names)} nodes {ctx.args.name}"
 
 
+def create_arguments(parser: Parser) -> None:
+    slot_arguments(parser)
+    setting_arguments(parser)
+
+
 def slot_arguments(parser: Parser) -> None:
     names_argument(parser)
     slots = parser.add_argument_group("slots")
@@ -66,8 +72,21 @@ def slot_arguments(parser: Parser) -> None:
     )
 
 
+def setting_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--label",
+        type=parse_label,
+        action="append",
+        default=[],
+        dest="labels",
+        metavar="NAME=VALUE",
+        help="label for --constraint of tasks: gpu=a100, rack=3; NAME= removes it; can be repeated",
+    )
+
+
 def set_arguments(parser: Parser) -> None:
     slot_arguments(parser)
+    setting_arguments(parser)
     parser.add_argument("--owner", metavar="USER", help="give the node to this user")
 
 
@@ -85,18 +104,25 @@ def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
     return cpu, SlotsWanted("GPU", args.enabledGPUSlots, gpu_maximum)
 
 
+def _settings(ctx: Context) -> NodeSettings:
+    from orchestra.domain.models.nodes import NodeSettings
+
+    return NodeSettings(labels=dict(ctx.args.labels))
+
+
 def create(ctx: Context) -> None:
     from orchestra.interface.node_groups import CreateNodes
 
     names, (cpu, gpu) = _names(ctx), _slots_wanted(ctx)
     with ctx.interface() as ask:
-        created = ask(CreateNodes(names, cpu, gpu))
+        created = ask(CreateNodes(names, cpu, gpu, _settings(ctx)))
     first = created[0]
     each = " each" if len(created) > 1 else ""
+    labels = f"; {_labels_in_words(created)}" if first.labels else ""
     if len(created) == 1 or ctx.out.for_people:
         ctx.out.item(
             first,
-            lambda node: [f"{_subject(ctx, created)}: {_slots_in_words(node)}{each}"],
+            lambda node: [f"{_subject(ctx, created)}: {_slots_in_words(node)}{each}{labels}"],
             record=node_record,
             key=lambda node: node.name,
         )
@@ -112,22 +138,25 @@ def create(ctx: Context) -> None:
 
 
 def set_(ctx: Context) -> None:
+    from orchestra.domain.models.nodes import UNCHANGED
     from orchestra.interface.node_groups import SetNodes
 
     names, (cpu, gpu) = _names(ctx), _slots_wanted(ctx)
-    owner = ctx.args.owner
+    owner, settings = ctx.args.owner, _settings(ctx)
     given = (owner, cpu.enabled, cpu.maximum, gpu.enabled, gpu.maximum)
-    if all(each is None for each in given):
+    if all(each is None for each in given) and settings == UNCHANGED:
         raise BadInput(
-            "there is nothing to change.", hint="Use at least one of -ec, -mc, -eg, -mg, --owner."
+            "there is nothing to change.",
+            hint="Use at least one of -ec, -mc, -eg, -mg, --label, --owner.",
         )
     with ctx.interface() as ask:
-        nodes = ask(SetNodes(names, cpu, gpu, owner))
+        nodes = ask(SetNodes(names, cpu, gpu, owner, settings))
     one = len(nodes) == 1
     whose = f"; {'it belongs' if one else 'they belong'} to user {nodes[0].owner}" if owner else ""
     kinds = {_slots_in_words(node) for node in nodes}
     what = kinds.pop() + ("" if one else " each") if len(kinds) == 1 else "changed"
-    ctx.out.say(f"{_subject(ctx, nodes)}: {what}{whose}")
+    labels = f"; {_labels_in_words(nodes)}" if settings.labels else ""
+    ctx.out.say(f"{_subject(ctx, nodes)}: {what}{labels}{whose}")
     for node in nodes:
         _note_over(ctx, node, "" if one else f" of {node.name}")
 
@@ -136,6 +165,13 @@ def _note_over(ctx: Context, node: Node, where: str) -> None:
     for kind, slots, used in node.kinds:
         if used > slots.enabled:
             ctx.out.note(f"{used} {kind} slots{where} are in use; the jobs there run to their end.")
+
+
+def _labels_in_words(nodes: Sequence[Node]) -> str:
+    """What labels nodes have now: `labels gpu=a100, rack=3`."""
+    if any(node.labels != nodes[0].labels for node in nodes):
+        return "labels changed"
+    return f"labels {in_words(nodes[0].labels)}" if nodes[0].labels else "no labels"
 
 
 def _slots_in_words(node: Node) -> str:

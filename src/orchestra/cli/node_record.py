@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestra.domain.labels import found_labels
+
 if TYPE_CHECKING:
     from orchestra.cli.output import Record
     from orchestra.domain.models.nodes import Node
@@ -23,6 +25,8 @@ def node_record(node: Node) -> Record:
         "seen_at": node.seen_at,
         "host": node.host,
         "version": node.version,
+        "labels": dict(node.labels),
+        "found_labels": dict(found_labels(node)),
         "runtimes": [_runtime_record(runtime) for runtime in node.runtimes],
         "message": node.message,
         "created_at": node.created_at,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestra.client import users, words
 from orchestra.client.session import Session
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models.nodes import Node, SlotsWanted
+from orchestra.domain.models.nodes import Node, NodeSettings, SlotsWanted
 
 if TYPE_CHECKING:
     import builtins
@@ -45,6 +46,7 @@ class Nodes:
         gpus: int = 0,
         max_cpus: int | None = None,
         max_gpus: int | None = None,
+        labels: Mapping[str, str | int] | None = None,
     ) -> Node:
         """Create a node, which belongs to you. It takes jobs once its pilot runs: `maestro pilot run` there.
 
@@ -54,15 +56,16 @@ class Nodes:
             gpus: GPU slots that take jobs.
             max_cpus: upper limit of `cpus`; equal to it by default.
             max_gpus: upper limit of `gpus`; equal to it by default.
+            labels: for the constraints of tasks: `{"gpu": "a100", "rack": 3}`.
 
         Raises:
-            BadInput: the name or the slots cannot be used.
+            BadInput: the name, the slots or a label cannot be used.
             AlreadyExists: the name is taken.
         """
         from orchestra.interface.node_changes import CreateNode
 
         cpu, gpu = _slots("cpus", cpus, max_cpus), _slots("gpus", gpus, max_gpus)
-        return self._session(CreateNode(name_of(name), cpu, gpu))
+        return self._session(CreateNode(name_of(name), cpu, gpu, _settings(labels)))
 
     def set(
         self,
@@ -73,23 +76,27 @@ class Nodes:
         max_cpus: int | None = None,
         max_gpus: int | None = None,
         owner: str | User | None = None,
+        labels: Mapping[str, str | int] | None = None,
     ) -> Node:
-        """Change a node's slots, or its owner. Return the node.
+        """Change a node's slots, labels or its owner. Return the node.
 
-        None leaves a value as it is; running jobs stay.
+        None leaves a value as it is, and so do labels that are not given; a label with an empty value is removed.
+        Running jobs stay.
 
         Raises:
             NotFound: there is no such node, or no such user.
-            BadInput: a number of slots is invalid, or there is nothing to change.
+            BadInput: a number of slots or a label is invalid, or there is nothing to change.
             Refused: the node belongs to somebody else.
         """
         from orchestra.interface.node_changes import SetNode
 
-        if all(each is None for each in (cpus, gpus, max_cpus, max_gpus, owner)):
-            raise BadInput("nothing to change was given: cpus, gpus, max_cpus, max_gpus or owner.")
+        if not labels and all(each is None for each in (cpus, gpus, max_cpus, max_gpus, owner)):
+            raise BadInput(
+                "nothing to change was given: cpus, gpus, max_cpus, max_gpus, owner or labels."
+            )
         cpu, gpu = _slots("cpus", cpus, max_cpus), _slots("gpus", gpus, max_gpus)
         whom = None if owner is None else users.name_of(owner)
-        return self._session(SetNode(name_of(name), cpu, gpu, whom))
+        return self._session(SetNode(name_of(name), cpu, gpu, whom, _settings(labels)))
 
     def drain(self, name: str | Node, reason: str | None = None) -> Node:
         """Start no new jobs on a node; running jobs continue. May be repeated, with another reason.
@@ -156,6 +163,10 @@ def name_of(node: str | Node) -> str:
     """
     name = node.name if isinstance(node, Node) else node
     return words.text("a node, or its name,", name)
+
+
+def _settings(labels: Mapping[str, str | int] | None) -> NodeSettings:
+    return NodeSettings(labels=words.labels(labels))
 
 
 def _slots(name: str, enabled: int | None, maximum: int | None) -> SlotsWanted:

@@ -238,6 +238,11 @@ def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:
     return found
 
 
+def labels(given: Mapping[str, str | int] | None) -> dict[str, str]:
+    """Return labels as text; they are checked where they are set."""
+    return {name: str(value) for name, value in (given or {}).items()}
+
+
 def policy(
     *,
     bypass: bool,

@@ -51,6 +51,22 @@ def labels_of(node: Node) -> Mapping[str, str]:
     return {**known, **node.labels, "node": node.name}
 
 
+def found_labels(node: Node) -> Mapping[str, str]:
+    """Return the labels of a node that no person has set."""
+    return {name: value for name, value in labels_of(node).items() if name not in node.labels}
+
+
+def shown_labels(node: Node) -> Mapping[str, str]:
+    """Return the labels that a list of nodes shows: those that a person has set, and the model of its GPUs."""
+    labels = labels_of(node)
+    return {name: labels[name] for name in sorted({*node.labels, *(labels.keys() & {"gpu"})})}
+
+
+def in_words(labels: Mapping[str, str]) -> str:
+    """Labels as they are typed: `gpu=a100, rack=3`."""
+    return ", ".join(f"{name}={value}" for name, value in labels.items())
+
+
 def slug(model: str) -> str:
     """The model of a GPU as a label: `NVIDIA A100-SXM4-80GB` is `a100-sxm4-80gb`."""
     words = re.sub(r"[^a-z0-9.]+", "-", model.lower()).strip("-.").split("-")

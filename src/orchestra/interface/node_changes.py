@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.nodes import Node, SlotsWanted
+from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, SlotsWanted
 from orchestra.interface.operation import Change, Question
 
 
@@ -13,28 +13,30 @@ class CreateNode(Change[Node]):
     """Create a node, which belongs to the caller.
 
     Raises:
-        BadInput: the name or a number of slots is invalid.
+        BadInput: the name, a number of slots or a setting is invalid.
         AlreadyExists: the name is taken.
     """
 
     name: str
     cpu: SlotsWanted
     gpu: SlotsWanted
+    settings: NodeSettings = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
 class SetNode(Change[Node]):
-    """Change a node's slots or its owner; running jobs stay.
+    """Change a node's slots, its owner or settings; running jobs stay.
 
     Raises:
         NotFound: there is no such node, or no such user.
-        BadInput, Refused: a number of slots is invalid, or the node belongs to somebody else.
+        BadInput, Refused: a number of slots or a setting is invalid, or the node belongs to somebody else.
     """
 
     name: str
     cpu: SlotsWanted
     gpu: SlotsWanted
     owner: str | None = None
+    settings: NodeSettings = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

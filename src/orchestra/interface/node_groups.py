@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.nodes import Node, SlotsWanted
+from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, SlotsWanted
 from orchestra.interface.operation import Change
 
 
 @dataclass(frozen=True, slots=True)
 class CreateNodes(Change[tuple[Node, ...]]):
-    """Create nodes with the same slots, which belong to the caller.
+    """Create nodes with the same slots and settings, which belong to the caller.
 
     Raises:
         BadInput, AlreadyExists: as `CreateNode`, of the first one that cannot be created.
@@ -19,11 +19,12 @@ class CreateNodes(Change[tuple[Node, ...]]):
     names: tuple[str, ...]
     cpu: SlotsWanted
     gpu: SlotsWanted
+    settings: NodeSettings = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
 class SetNodes(Change[tuple[Node, ...]]):
-    """Change the slots or the owner of nodes; running jobs stay.
+    """Change the slots, the owner or settings of nodes; running jobs stay.
 
     Raises:
         NotFound, BadInput, Refused: as `SetNode`.
@@ -33,6 +34,7 @@ class SetNodes(Change[tuple[Node, ...]]):
     cpu: SlotsWanted
     gpu: SlotsWanted
     owner: str | None = None
+    settings: NodeSettings = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

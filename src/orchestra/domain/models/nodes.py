@@ -112,6 +112,21 @@ _FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What a person sets of a node besides its slots and its owner. What is left out stays as it is.
+
+    Args:
+        labels: to be added or replaced; one with an empty value is removed.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+UNCHANGED = NodeSettings()
+"""Nothing is set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A machine, with the last report of its pilot, and the user who started that. `jobs` counts its open attempts.
 

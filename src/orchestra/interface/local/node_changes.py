@@ -9,12 +9,18 @@ from orchestra.services.nodes import nodes
 
 
 def create_node(scope: Scope, asked: ask.CreateNode) -> Node:
-    return nodes.create(scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu)
+    return nodes.create(scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu, asked.settings)
 
 
 def set_node(scope: Scope, asked: ask.SetNode) -> Node:
     return nodes.change(
-        scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu, owner=asked.owner
+        scope.conn,
+        scope.caller,
+        asked.name,
+        asked.cpu,
+        asked.gpu,
+        asked.settings,
+        owner=asked.owner,
     )
 
 

@@ -20,7 +20,9 @@ def create_nodes(scope: Scope, asked: ask.CreateNodes) -> tuple[Node, ...]:
     return _all(
         scope,
         asked.names,
-        lambda name: nodes.create(scope.conn, scope.caller, name, asked.cpu, asked.gpu),
+        lambda name: nodes.create(
+            scope.conn, scope.caller, name, asked.cpu, asked.gpu, asked.settings
+        ),
     )
 
 
@@ -28,9 +30,15 @@ def set_nodes(scope: Scope, asked: ask.SetNodes) -> tuple[Node, ...]:
     def change(name: str) -> Node:
         try:
             return nodes.change(
-                scope.conn, scope.caller, name, asked.cpu, asked.gpu, owner=asked.owner
+                scope.conn,
+                scope.caller,
+                name,
+                asked.cpu,
+                asked.gpu,
+                asked.settings,
+                owner=asked.owner,
             )
-        except BadInput as error:  # about slots, of one among several nodes
+        except BadInput as error:  # of one among several nodes
             if len(asked.names) == 1:
                 raise
             of_which = words(f'node "{name}": ', error.message)

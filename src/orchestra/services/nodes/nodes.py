@@ -9,7 +9,8 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models.nodes import Node, Pilot, SlotsWanted
+from orchestra.domain.labels import with_labels
+from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, Pilot, SlotsWanted
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
@@ -25,18 +26,31 @@ from orchestra.store.work import pilots as pilot_store
 
 
 def create(
-    conn: psycopg.Connection, caller: Caller, name: str, cpu: SlotsWanted, gpu: SlotsWanted
+    conn: psycopg.Connection,
+    caller: Caller,
+    name: str,
+    cpu: SlotsWanted,
+    gpu: SlotsWanted,
+    settings: NodeSettings = UNCHANGED,
 ) -> Node:
     """Create a node, which belongs to the caller.
 
     Raises:
-        BadInput: the name or the number of slots is invalid.
+        BadInput: the name, the number of slots or a setting is invalid.
         AlreadyExists: the name is taken.
     """
     check_node_name(name)
     cpu_slots, gpu_slots = cpu.new(), gpu.new()
+    labels = with_labels({}, settings.labels)
     owner = caller.user.id
-    if not in_transaction(conn, lambda: store.insert(conn, name, owner, cpu_slots, gpu_slots)):
+
+    def work() -> bool:
+        node = store.insert(conn, name, owner, cpu_slots, gpu_slots)
+        if node is not None and labels:
+            store.set_labels(conn, node, labels)
+        return node is not None
+
+    if not in_transaction(conn, work):
         raise AlreadyExists(
             f'a node "{name}" already exists.',
             hint=words(Action.SET_NODE(name=name), " changes its slots."),
@@ -79,20 +93,23 @@ def change(
     name: str,
     cpu: SlotsWanted,
     gpu: SlotsWanted,
+    settings: NodeSettings = UNCHANGED,
     *,
     owner: str | None = None,
 ) -> Node:
-    """Change a node's slots or its owner; running jobs stay, its pilot is notified at once.
+    """Change a node's slots, its owner or settings; running jobs stay, its pilot is notified at once.
 
     Raises:
         NotFound: there is no node, or no user, with that name.
         Refused: the node belongs to somebody else.
-        BadInput: the number of slots is invalid.
+        BadInput: the number of slots or a setting is invalid.
     """
 
     def work() -> None:
         node = _locked(conn, caller, name)
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
+        if settings.labels:
+            store.set_labels(conn, node.id, with_labels(node.labels, settings.labels))
         if owner is not None:
             store.set_owner(conn, node.id, users.get(conn, owner).id)
         channels.notify(conn, channels.NODE, str(node.id))

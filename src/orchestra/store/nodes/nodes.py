@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from orchestra.domain.models.nodes import (
     NOTHING_FOUND,
@@ -34,6 +36,7 @@ class LockedNode:
     drained: bool
     owner: str | None
     started_by: str | None
+    labels: Mapping[str, str]
 
     @property
     def enabled(self) -> dict[Queue, int]:
@@ -55,7 +58,11 @@ def _node(row: dict[str, Any]) -> Node:
         cpu=slots["cpu"],
         gpu=slots["gpu"],
         **with_troubles(row)
-        | {"runtimes": tuple(row["runtimes"]), "found": found_from_json(row["found"])},
+        | {
+            "runtimes": tuple(row["runtimes"]),
+            "found": found_from_json(row["found"]),
+            "labels": dict(sorted(row["labels"].items())),  # jsonb has an order of its own
+        },
     )
 
 
@@ -107,10 +114,11 @@ def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
     }
 
 
-def insert(conn: psycopg.Connection, name: str, owner: int, cpu: Slots, gpu: Slots) -> bool:
-    """Create a node; False if the name is taken."""
+def insert(conn: psycopg.Connection, name: str, owner: int, cpu: Slots, gpu: Slots) -> int | None:
+    """Create a node and return its id; None if the name is taken."""
     params = {"name": name, "owner": owner, **_slot_params(cpu, gpu)}
-    return bool(fetch(conn, SQL.insert, params))
+    rows = fetch(conn, SQL.insert, params)
+    return int(rows[0]["id"]) if rows else None
 
 
 def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
@@ -125,6 +133,11 @@ def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
 def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:
     """Set a node's slots."""
     conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
+
+
+def set_labels(conn: psycopg.Connection, node: int, labels: Mapping[str, str]) -> None:
+    """Set all labels of a node."""
+    conn.execute(SQL.set_labels, {"node": node, "labels": Jsonb(dict(labels))})
 
 
 def set_owner(conn: psycopg.Connection, node: int, owner: int) -> None:

@@ -75,7 +75,7 @@ returning id
 -- name: lock
 select
     n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.drained_at is not null as drained, o.name as owner,
-    s.name as started_by
+    s.name as started_by, n.labels
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
@@ -86,6 +86,9 @@ where n.name = %(name)s for update of n
 update node set
     cpu_enabled = %(cpu_enabled)s, cpu_max = %(cpu_max)s, gpu_enabled = %(gpu_enabled)s, gpu_max = %(gpu_max)s
 where id = %(node)s
+
+-- name: set_labels
+update node set labels = %(labels)s where id = %(node)s
 
 -- name: set_owner
 update node set owner_id = %(owner)s where id = %(node)s

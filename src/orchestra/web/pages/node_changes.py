@@ -14,7 +14,8 @@ from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused
-from orchestra.domain.models.nodes import Node, SlotsWanted
+from orchestra.domain.labels import in_words, parse_label
+from orchestra.domain.models.nodes import Node, NodeSettings, SlotsWanted
 from orchestra.interface.node_changes import (
     AttemptsAtStake,
     DeleteNode,
@@ -204,18 +205,19 @@ def _path(name: str) -> str:
 
 
 def edit(call: Call) -> Response:
-    """Show the form with a node's slots and its owner.
+    """Show the form with a node's slots, labels and owner.
 
     Raises:
         NotFound, NotAllowed: there is no such node, or it belongs to somebody else.
     """
     node = _changeable(call, "slots")
     values = {name: (str(getattr(_slots(node, kind), part)),) for name, kind, part in SLOTS}
+    values["labels"] = (in_words(node.labels),)
     return _form(call, node, Form({**values, "owner": (node.owner or "",), **asked(call).values}))
 
 
 def change_slots(call: Call) -> Response:
-    """Set a node's slots and its owner.
+    """Set a node's slots, labels and owner.
 
     Raises:
         NotFound, NotAllowed: there is no such node, or it belongs to somebody else.
@@ -230,6 +232,7 @@ def change_slots(call: Call) -> Response:
                 SlotsWanted("CPU", wanted["cpu"], wanted["cpu_maximum"]),
                 SlotsWanted("GPU", wanted["gpu"], wanted["gpu_maximum"]),
                 owner if owner and owner != node.owner else None,
+                NodeSettings(labels=_labels(form, node)),
             )
         )
     except NotAllowed:
@@ -250,6 +253,17 @@ def _whole(form: Form, name: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 9):
         raise BadInput(f'"{human.one_line(text, 40)}" is not a number of slots.', field=name)
     return int(text)
+
+
+def _labels(form: Form, node: Node) -> dict[str, str]:
+    """Return the labels that a form has, and an empty value for those that it no longer has."""
+    if "labels" not in form:
+        return {}
+    try:
+        given = dict(map(parse_label, form.text("labels").replace(",", " ").split()))
+    except BadInput as error:
+        raise BadInput(error.message, hint=error.remedy, field="labels") from None
+    return {**dict.fromkeys(node.labels, ""), **given}
 
 
 def _form(call: Call, node: Node, form: Form, error: OrchestraError | None = None) -> Response:
