@@ -18,7 +18,8 @@ from orchestra.conductor import run as conductor
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.work import Grant, Outcome, Revision
-from orchestra.domain.states import Cause, Queue
+from orchestra.domain.resources import Room
+from orchestra.domain.states import Cause
 from orchestra.domain.usage import Usage
 from orchestra.services import work
 from orchestra.store.driver.database import connect
@@ -41,8 +42,7 @@ class Pilot:
 
     def claim(self, jobs: int) -> tuple[Grant, ...]:
         self.request += 1
-        free = {Queue.CPU: jobs}
-        claim = work.claim(self.conn, self.agent, self.keeper, self.request, free, self.known)
+        claim = work.claim(self.conn, self.agent, self.keeper, self.request, Room(jobs), self.known)
         self.known |= claim.tasks.keys()
         return claim.grants
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import Claim
+from orchestra.domain.resources import Room
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.services import work
-from orchestra.services.work import claims
+from orchestra.services.work import queue_claim
 from orchestra.store.driver.database import connect
 from support.world import World
 
-CPU = {Queue.CPU: 8}
+CPU, ROOM = {Queue.CPU: 8}, Room(8)
 
 
 def tasks(world: World, count: int, *, name: str = "small", **columns: Any) -> list[int]:
@@ -90,8 +92,8 @@ def test_five_thousand_candidates_are_read_within_a_second(world: World) -> None
 def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "TASKS_AT_MOST", 20)
-    monkeypatch.setattr(claims, "FURTHER_PAGE", 20)
+    monkeypatch.setattr(queue_claim, "TASKS_AT_MOST", 20)
+    monkeypatch.setattr(queue_claim, "FURTHER_PAGE", 20)
     emptied(world, tasks(world, 90, name="resting"))
     slots_to_request = tasks(world, 2)
     pilot, policy, answers = world.pilot(), ClaimPolicy(), list[Claim]()
@@ -99,7 +101,7 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
         pilot.request += 1
         answers.append(
             work.claim(
-                world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=policy.cursors
+                world.conn, pilot.agent, pilot.keeper, pilot.request, ROOM, after=policy.cursors
             )
         )
         policy.record_claim(CPU, [], answers[-1])
@@ -110,14 +112,14 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
 def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "LOOKS_AT_MOST", 5)
+    monkeypatch.setattr(queue_claim, "LOOKS_AT_MOST", 5)
     emptied(world, tasks(world, 12, name="resting"))
     (slots_to_request,) = tasks(world, 1)
     pilot = world.pilot()
     places, after = [], None
     for _ in range(3):
         pilot.request += 1
-        answer = work.claim(world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=after)
+        answer = work.claim(world.conn, pilot.agent, pilot.keeper, pilot.request, ROOM, after=after)
         after = answer.more
         places.append(taken(answer))
     assert places == [[], [], [slots_to_request]]
@@ -140,7 +142,7 @@ def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(wo
     policy, asked = ClaimPolicy(), {Queue.CPU: 2}
     answer = pilot.claim_answer(cpu=2)
     policy.record_claim(asked, [], answer)
-    assert (answer.held_back, policy.exhausted) == ({Queue.CPU: 6}, set())
+    assert (answer.held_back, policy.exhausted) == ({Queue.CPU: (Resources(6),)}, set())
     pilot.end(first)
     assert taken(pilot.claim_answer(cpu=8)) == [wide]
 

@@ -13,11 +13,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestra.domain.resources import Room
 from orchestra.domain.states import HoldCause, Queue
 from orchestra.services import work
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.tasks import task_mutations
+from orchestra.store.work import claims
 from support.server import Server
 from support.world import Pilot, World
 
@@ -134,8 +136,8 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
 
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
     params = {
-        "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$", "offered": 8,
-        "avoid": [3], "rank": 20, "after": 19, "limit": 16,
+        "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$",
+        **claims.bounds(Room(8)), "avoid": [3], "rank": 20, "after": 19, "limit": 16,
     }  # fmt: skip
     found = plan(crowded.conn, load("work/claims").candidates, params)
     assert indexes(found) == {"task_rank"}
@@ -165,8 +167,8 @@ def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
 
 def test_many_tasks_of_others_are_skipped_in_one_statement(crowded: World) -> None:
     params = {
-        "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$", "offered": 8,
-        "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
+        "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$",
+        **claims.bounds(Room(8)), "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
     }  # fmt: skip
     assert buffers(plan(crowded.conn, load("work/claims").candidates, params)) < TASKS
 
@@ -325,7 +327,7 @@ def test_the_slots_of_a_changed_task_are_counted_over_what_keepers_hold(crowded:
 def test_a_claim_is_right_in_the_crowd(crowded: World, pilot: Pilot) -> None:
     """Not only its plan: it returns the first claimable jobs of the best task."""
     with crowded.conn.transaction(force_rollback=True):
-        answer = work.claim(crowded.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 4})
+        answer = work.claim(crowded.conn, pilot.agent, pilot.keeper, 1, Room(4))
         assert [(g.key.task_id, g.key.index) for g in answer.grants] == [
             (0, 310),
             (0, 311),

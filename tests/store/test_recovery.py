@@ -15,7 +15,8 @@ from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome, Revision
-from orchestra.domain.states import Cause, JobState, Queue, TaskState
+from orchestra.domain.resources import Room
+from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import work
 from orchestra.services.database import admin, recovery
@@ -306,7 +307,7 @@ def test_nothing_is_claimed_with_knowledge_of_another_epoch(world: World, runnin
         pilot.agent,
         pilot.keeper,
         1,
-        {Queue.CPU: 1},
+        Room(1),
         known=[Revision(running, 1)],
         epoch=epoch,
     )
@@ -319,7 +320,7 @@ def test_nothing_is_claimed_with_knowledge_of_another_epoch(world: World, runnin
             pilot.agent,
             pilot.keeper,
             2,
-            {Queue.CPU: 1},
+            Room(1),
             known=[Revision(running, 1)],
             epoch=epoch,
         )

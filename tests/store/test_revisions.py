@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.models.work import Outcome, Revision
+from orchestra.domain.resources import Room
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.services import work
 from orchestra.services.nodes import nodes
@@ -70,7 +71,7 @@ def test_what_was_claimed_before_a_change_keeps_its_own_values(world: World, run
 def test_a_known_spec_is_never_used_for_a_later_revision(world: World, running: int) -> None:
     pilot, known = world.pilot(), [Revision(running, 1)]
     change(world, running, timeout=60)
-    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known)
+    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 1, Room(1), known)
     assert [spec.timeout for spec in answer.tasks.values()] == [60]
 
 

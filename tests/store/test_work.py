@@ -13,8 +13,9 @@ import pytest
 
 from orchestra.domain.errors import KeeperFenced, NotFound, Refused, SchemaMismatch, Superseded
 from orchestra.domain.models.pilots import KeeperHello
-from orchestra.domain.models.tasks import Counts
+from orchestra.domain.models.tasks import Counts, Resources
 from orchestra.domain.models.work import Outcome, Revision, SharedFiles, Started, TaskSpec
+from orchestra.domain.resources import DeviceRoom, Room
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
@@ -61,9 +62,8 @@ def test_tasks_that_read_the_same_large_data_set_share_its_files(
     pilot, versions = world.pilot(), WeakValueDictionary[int, SharedFiles]()
     specs: dict[Revision, TaskSpec] = {}
     for request in (1, 2):
-        free = {Queue.CPU: 1}
         specs |= work.claim(
-            world.conn, pilot.agent, pilot.keeper, request, free, specs, versions=versions
+            world.conn, pilot.agent, pilot.keeper, request, Room(1), specs, versions=versions
         ).tasks
     paths = [f"/data/images/config.{n}.json" for n in range(5)]
     assert [file.path for file in specs[Revision(first, 1)].shared_files] == paths
@@ -131,7 +131,7 @@ def test_a_request_below_those_of_another_agent_is_refused(world: World, running
 def test_the_specs_of_known_tasks_are_not_repeated(world: World, running: int) -> None:
     pilot = world.pilot()
     answer = work.claim(
-        world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[Revision(running, 1)]
+        world.conn, pilot.agent, pilot.keeper, 1, Room(1), known=[Revision(running, 1)]
     )
     assert (len(answer.grants), dict(answer.tasks)) == (1, {})
 
@@ -467,8 +467,8 @@ def test_a_job_that_is_too_big_for_a_node_is_left_to_others(world: World) -> Non
     pilot = world.pilot()
     assert {grant.key.task_id for grant in pilot.claim(cpu=0, gpu=2)} == {small}
     world.conn.execute("update node set gpu_enabled = 4, gpu_max = 4")
-    offered = {Queue.GPU: 2}
-    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 9, {Queue.GPU: 4}, offered=offered)
+    four, two = Room(devices=(DeviceRoom(),) * 4), Room(devices=(DeviceRoom(),) * 2)
+    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 9, four, offered=two)
     assert answer.grants == ()
     assert [grant.key.task_id for grant in pilot_again(pilot, 10).claim(cpu=0, gpu=4)] == [big]
 
@@ -485,7 +485,7 @@ def test_a_big_job_is_not_kept_waiting_by_small_ones(world: World) -> None:
     big = world.task(jobs=2, test_jobs=0, cores=3, priority=1)
     world.conduct(rounds=2)
     answer = pilot.claim_answer(cpu=2)
-    assert (answer.grants, answer.held_back) == ((), {Queue.CPU: 3})
+    assert (answer.grants, answer.held_back) == ((), {Queue.CPU: (Resources(3),)})
     other = world.pilot("other")
     assert [grant.key.task_id for grant in other.claim(cpu=3)] == [big]
     pilot.end(*first)

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
+from orchestra.domain.resources import DeviceRoom, Room
 from orchestra.domain.states import Cause, JobState, JobStatus, Queue, TaskState
 from orchestra.interface.local import Local
 from orchestra.services import work
@@ -37,8 +38,8 @@ class Pilot:
         self, cpu: int = 1, gpu: int = 0, *, after: Mapping[Queue, Place] | None = None
     ) -> Claim:
         self.request += 1
-        free = {Queue.CPU: cpu, Queue.GPU: gpu}
-        return work.claim(self.conn, self.agent, self.keeper, self.request, free, after=after)
+        room = Room(cpu, (DeviceRoom(),) * gpu)
+        return work.claim(self.conn, self.agent, self.keeper, self.request, room, after=after)
 
     def start(self, *grants: Grant) -> tuple[Any, ...]:
         return work.started(self.conn, self.keeper, [Started(g.key, 0.1) for g in grants])

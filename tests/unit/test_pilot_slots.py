@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.models.nodes import Device, FoundResources
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
@@ -192,7 +193,7 @@ def test_a_queue_that_grants_a_full_claim_is_not_exhausted() -> None:
 def test_a_big_job_is_claimed_when_its_slots_are_free_and_nothing_before() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=2), cpu=4)
     policy = ClaimPolicy()
-    policy.record_claim({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
+    policy.record_claim({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: (Resources(3),)}))
     assert slots_to_request(found, policy) == {}
     found.drop(next(iter(found.attempts)))
     assert slots_to_request(found, policy) == {Queue.CPU: 4}
@@ -202,11 +203,11 @@ def test_a_big_job_is_claimed_when_its_slots_are_free_and_nothing_before() -> No
 
 def test_a_blocked_job_is_remembered_until_the_queue_was_searched_to_its_end() -> None:
     policy = ClaimPolicy()
-    first = Claim(held_back={Queue.CPU: 3}, more={Queue.CPU: (3, 7)})
+    first = Claim(held_back={Queue.CPU: (Resources(3),)}, more={Queue.CPU: (3, 7)})
     policy.record_claim({Queue.CPU: 2}, [], first)
     assert slots_to_request(state(cpu=2), policy) == {Queue.CPU: 2}
     policy.record_claim({Queue.CPU: 2}, [], Claim())
-    assert (policy.exhausted, policy.blocked) == (set(), {Queue.CPU: 3})
+    assert (policy.exhausted, policy.blocked) == (set(), {Queue.CPU: (Resources(3),)})
 
 
 def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:

@@ -74,6 +74,10 @@ class DeviceRoom:
     milli: int = WHOLE
     vram_bytes: int | None = None
 
+    def within(self, other: DeviceRoom) -> DeviceRoom:
+        """This device, bounded by another one in each respect."""
+        return DeviceRoom(min(self.milli, other.milli), _least(self.vram_bytes, other.vram_bytes))
+
     def is_enough(self, request: Request) -> bool:
         """Whether a job could get this device, or its part of it."""
         milli = request.gpu_milli or WHOLE
@@ -112,6 +116,17 @@ class Room:
     def whole_gpus(self) -> int:
         """Devices of which nothing is taken."""
         return sum(device.milli >= WHOLE for device in self.devices)
+
+    def within(self, other: Room) -> Room:
+        """This room, bounded by another one in each respect."""
+        return Room(
+            cpus=min(self.cpus, other.cpus),
+            devices=tuple(map(DeviceRoom.within, self.devices, other.devices)),
+            memory_bytes=_least(self.memory_bytes, other.memory_bytes),
+            scratch_bytes=_least(self.scratch_bytes, other.scratch_bytes),
+            is_idle=self.is_idle and other.is_idle,
+            seconds_left=min(self.seconds_left, other.seconds_left),
+        )
 
     def fits(self, request: Request) -> bool:
         """Whether one more job fits."""
@@ -206,6 +221,10 @@ def _parts(device: DeviceRoom, request: Request) -> int:
     if request.vram_bytes and device.vram_bytes is not None:
         parts = min(parts, device.vram_bytes // request.vram_bytes)
     return parts
+
+
+def _least(amount: int | None, other: int | None) -> int | None:
+    return min((each for each in (amount, other) if each is not None), default=None)
 
 
 def _less(amount: int | None, taken: int) -> int | None:

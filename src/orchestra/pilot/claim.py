@@ -15,7 +15,8 @@ from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, Superseded, 
 from orchestra.domain.models.work import Claim, Grant, TaskSpec
 from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
-from orchestra.pilot.claim_policy import MAX_CLAIM, slots_offered, slots_to_request
+from orchestra.pilot import allocator
+from orchestra.pilot.claim_policy import MAX_CLAIM, room_to_fill, slots_to_request
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.lease import LeaseRenewal
@@ -95,7 +96,7 @@ class Claimer:
         request = context.request + 1
         known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
-        offered = {queue: slots_offered(context.state, queue) for queue in Queue}
+        room, offered = room_to_fill(context.state, requested), allocator.offered(context.state)
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
         cursors = dict(policy.cursors)
 
@@ -106,8 +107,9 @@ class Claimer:
                     context.agent,
                     handle.id,
                     request,
-                    requested,
+                    room,
                     known,
+                    queues=requested.keys(),
                     offered=offered,
                     at_most=MAX_CLAIM,
                     avoid=avoid,

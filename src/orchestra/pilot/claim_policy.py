@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Claim, Place
+from orchestra.domain.resources import DeviceRoom, Request, Room, total
 from orchestra.domain.states import Queue
 from orchestra.pilot import allocator, prefetch
 from orchestra.pilot.prefetch import Pace, Waiting
@@ -26,14 +28,14 @@ class ClaimPolicy:
     Args:
         exhausted: queues without jobs for this node. Nothing is claimed from them until work is announced, or the next
             poll is due.
-        blocked: queues whose next job needs so many slots. Nothing is claimed from them until these are free.
+        blocked: queues whose jobs need more than was left. Nothing is claimed from them until one of these would fit.
         cursors: queues that the last claim has not searched to the end; the next claim continues from there.
         paces: by task.
         latest: the task that each queue granted last, and the slots of its jobs.
     """
 
     exhausted: set[Queue] = field(default_factory=set)
-    blocked: dict[Queue, int] = field(default_factory=dict)
+    blocked: dict[Queue, tuple[Resources, ...]] = field(default_factory=dict)
     cursors: dict[Queue, Place] = field(default_factory=dict)
     paces: dict[int, Pace] = field(default_factory=dict)
     latest: dict[Queue, tuple[int, int]] = field(default_factory=dict)
@@ -149,12 +151,29 @@ def _slots_to_request(state: PilotState, policy: ClaimPolicy, queue: Queue, now:
     waiting = sum(attempt.note.slots for attempt in state.waiting(queue))
     to_fill = slots_free(state, queue) - waiting
     is_blocked = queue in policy.blocked and queue not in policy.cursors
-    if is_blocked and to_fill < policy.blocked[queue]:
+    if is_blocked and not any(
+        room_to_fill(state, {queue: to_fill}).fits(Request.of(queue, needs))
+        for needs in policy.blocked[queue]
+    ):
         return 0
     ahead = policy.prefetch_slots(queue, _quick_slots(state, queue, now))
     # Refilled only when half is used up, or every end of a job would cause a claim.
     more = min(MAX_CLAIM, ahead - waiting) if waiting * 2 <= ahead else 0
     return max(to_fill, more)
+
+
+def room_to_fill(state: PilotState, requested: Mapping[Queue, int]) -> Room:
+    """Return the room of so many slots. Jobs of the GPU queue may take the free CPU slots, too."""
+    room = allocator.free(state)
+    waiting = total(attempt.note.request for attempt in state.waiting())
+    memory, scratch = room.memory_bytes, room.scratch_bytes
+    return Room(
+        cpus=requested.get(Queue.CPU, max(0, room.cpus - waiting.cpus)),
+        devices=(DeviceRoom(),) * requested.get(Queue.GPU, 0),
+        memory_bytes=None if memory is None else memory - waiting.memory_bytes,
+        scratch_bytes=None if scratch is None else scratch - waiting.scratch_bytes,
+        is_idle=not state.attempts,
+    )
 
 
 def excess(state: PilotState, policy: ClaimPolicy, now: float) -> list[LocalAttempt]:

@@ -142,15 +142,15 @@ Place = tuple[int, int]
 class Claim:
     """The answer to a claim: the grants in the order of their start, and the revisions of their tasks.
 
-    `tasks` omits those that the agent already knows. `held_back` is the number of slots that the next job of a queue
-    needs, if more than were left; `more` is the position at which this claim stopped before the end of a queue.
+    `tasks` omits those that the agent already knows. `held_back` is what jobs of a queue need that were passed over
+    because less was left; `more` is the position at which this claim stopped before the end of a queue.
     `latest` is the keeper's highest request, perhaps another agent's. A `repeated` answer has neither `held_back` nor
     `more`: claim again.
     """
 
     tasks: Mapping[Revision, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
-    held_back: Mapping[Queue, int] = field(default_factory=dict)
+    held_back: Mapping[Queue, tuple[Resources, ...]] = field(default_factory=dict)
     more: Mapping[Queue, Place] = field(default_factory=dict)
     latest: int = 0
     repeated: bool = field(default=False, compare=False)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.types.numeric import Int8
 
 from orchestra.domain import images
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Grant, Place
+from orchestra.domain.resources import DeviceRoom, Request, Room
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 from orchestra.store.tasks.locks import FirstClaimable
+from orchestra.store.tasks.tasks import RESOURCE_COLUMNS
 from orchestra.store.work import attempts, claim_cursors, task_specs
 
 SQL = load("work/claims")
 BEFORE_ALL: Place = (-(2**31), -1)
+NO_BOUND = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
-    """The agent that decides for a node, which tasks it may serve, the node's slots, and the database's epoch.
+    """The agent that decides for a node, which tasks it may serve, and the database's epoch.
 
-    `images` is the pattern of the images that its container runtimes can run.
+    `images` is the pattern of the images that its container runtimes can run. `enabled` is the room of the idle node
+    that its operator has enabled.
     """
 
     agent: UUID
@@ -33,17 +40,18 @@ class ClaimingPilot:
     serves_all: bool
     images: str
     drained: bool
-    enabled: Mapping[Queue, int]
+    enabled: Room
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A task to claim jobs from, each of which takes `slots`."""
+    """A task to claim jobs from, and what each of them needs (`resources`) and takes (`request`)."""
 
     id: int
     rank: int
-    slots: int
+    resources: Resources
+    request: Request
 
     @property
     def place(self) -> Place:
@@ -82,7 +90,11 @@ def claiming_pilot(
         serves_all=row["serves_all"],
         images=images.pattern(row["runtimes"]),
         drained=row["drained"],
-        enabled={Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]},
+        enabled=Room(
+            cpus=row["cpu_enabled"],
+            devices=(DeviceRoom(),) * row["gpu_enabled"],
+            memory_bytes=row["memory_bytes"],
+        ),
         epoch=row["epoch"],
     )
 
@@ -91,26 +103,58 @@ def candidates(
     conn: psycopg.Connection,
     queue: Queue,
     pilot: ClaimingPilot,
-    offered: int,
+    room: Room,
     avoid: Collection[int] = (),
     *,
     after: Place = BEFORE_ALL,
     limit: int,
 ) -> list[Candidate]:
-    """Return a page of the tasks to claim jobs from, best first, whose jobs need at most `offered` slots."""
+    """Return a page of the tasks to claim jobs from, best first, that there is enough `room` for of each kind.
+
+    A job may still not fit, if it needs several things of one GPU.
+    """
     rank, task = after
     params = {
         "queue": queue,
         "serves_all": pilot.serves_all,
         "account": pilot.account,
         "images": pilot.images,
-        "offered": offered,
+        **bounds(room),
         "avoid": list(avoid),
         "rank": rank,
         "after": task,
         "limit": limit,
     }
-    return [Candidate(**row) for row in fetch(conn, SQL.candidates, params)]
+    with conn.cursor() as cursor:  # plain rows, because many are read
+        rows = cursor.execute(SQL.candidates, params).fetchall()
+    return [Candidate(task, rank, *_needs(queue, *columns)) for task, rank, *columns in rows]
+
+
+def bounds(room: Room) -> dict[str, float]:
+    """Return the most of each kind that a job may need. What is unknown is no bound."""
+
+    def amount(
+        value: int | None,
+    ) -> Int8:  # always of one type, so that the statement is planned once
+        return Int8(NO_BOUND if value is None else value)
+
+    return {
+        "cpus": room.cpus,
+        "whole_gpus": room.whole_gpus,
+        "gpu_milli": max((device.milli for device in room.devices), default=0),
+        "vram_bytes": max((amount(device.vram_bytes) for device in room.devices), default=Int8(0)),
+        "memory_bytes": amount(room.memory_bytes),
+        "scratch_bytes": amount(room.scratch_bytes),
+        "is_idle": room.is_idle,
+        "seconds_left": room.seconds_left,
+    }
+
+
+@lru_cache
+def _needs(queue: Queue, *columns: Any) -> tuple[Resources, Request]:
+    """Return what a job needs and takes, from the RESOURCE_COLUMNS of its task. Many tasks need the same."""
+    resources = Resources(**dict(zip(RESOURCE_COLUMNS, columns, strict=True)))
+    return resources, Request.of(queue, resources)
 
 
 def tasks_with_jobs(conn: psycopg.Connection, tasks: Collection[int]) -> set[int]:

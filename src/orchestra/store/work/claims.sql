@@ -7,19 +7,31 @@ with noted as (
 )
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained,
-    n.cpu_enabled, n.gpu_enabled, (select epoch from cluster) as epoch
+    n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
 
 -- name: candidates
--- A page of the tasks with claimable jobs, best first, that this pilot may serve and that fit on its node: those
--- after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks.
-select id, rank, slots(queue, cores, gpus) as slots from task
+-- A page of the tasks with claimable jobs, best first, that this pilot may serve and that its node has room for:
+-- those after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks. Whether
+-- everything fits together, such as memory and a free part on the same GPU, is up to the caller. A job without an
+-- estimate is taken at any time. CASE, because the planner takes each comparison for rarely true, and would sort.
+select id, rank, cores, gpus, memory_bytes, cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or image ~ %(images)s)
-    and slots(queue, cores, gpus) <= %(offered)s
+    and case when cpus_taken(queue, cores, cpus_gpu_job) <= %(cpus)s
+            and (
+                queue = 'cpu'
+                or case when gpu_milli is null then greatest(gpus, 1) <= %(whole_gpus)s else gpu_milli <= %(gpu_milli)s end
+                and coalesce(vram_bytes, 0) <= %(vram_bytes)s
+            )
+            and coalesce(memory_bytes, 0) <= %(memory_bytes)s
+            and coalesce(scratch_bytes, 0) <= %(scratch_bytes)s
+            and (not exclusive or %(is_idle)s)
+            and (coalesce(walltime, timeout, 1.25 * p95_seconds) + grace <= %(seconds_left)s) is not false
+        then true else false end
     and id <> all(%(avoid)s::int[])
     and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
