@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.cli.local.machine import cpu_count
+from orchestra.files.machine_resources import cpu_count
 from orchestra.store.postgres import embedded
 from support.maestro import Maestro
 from support.processes import lives

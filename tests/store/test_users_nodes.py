@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models.nodes import NodeSettings, Slots, SlotsWanted
+from orchestra.domain.models.nodes import (
+    NOTHING_FOUND,
+    Device,
+    FoundResources,
+    NodeSettings,
+    Slots,
+    SlotsWanted,
+)
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.services.users import users
 from orchestra.store.driver.database import connect
+from orchestra.store.nodes import nodes as node_store
 from support.people import as_admin, caller
 from support.world import World
 
@@ -154,3 +165,33 @@ def test_an_unknown_node_is_reported_by_name(conn: psycopg.Connection) -> None:
     with pytest.raises(NotFound, match='Did you mean "caloba21"'):
         nodes.get(conn, "caloba2")
     assert nodes.find(conn, "caloba2") is None
+
+
+def test_what_an_agent_finds_is_known_from_its_first_look_on(conn: psycopg.Connection) -> None:
+    world = World(conn)
+    gpu = Device("GPU-1\udcff", "NVIDIA A100", 40 * 10**9)
+    first = FoundResources(8, 64 * 10**9, None, "x86_64", (gpu,))
+    stored = replace(first, devices=(replace(gpu, uuid="GPU-1\\udcff"),))
+
+    def found() -> FoundResources:
+        node = node_store.by_name(conn, "gauss")
+        assert node
+        return node.found
+
+    pilot = world.pilot()
+    assert found() == NOTHING_FOUND
+    renewed = partial(work.renew, conn, pilot.node)
+    conn.execute("update node set memory_bytes = 1000")
+    assert renewed(pilot.agent, [pilot.keeper], found=first).memory_bytes == 1000
+    assert found() == stored
+    renewed(pilot.agent, [pilot.keeper])
+    pilot = world.pilot()
+    assert found() == stored, "the next agent has not looked yet"
+    renewed(pilot.agent, [pilot.keeper], found=NOTHING_FOUND)
+    assert found() == NOTHING_FOUND
+    world.pilot(found=first)
+    assert found() == stored
+    elsewhere: dict[str, Any] = {"machine_id": "another", "host": "another"}
+    conn.execute("update pilot set gone_at = now()")
+    world.pilot(**elsewhere)
+    assert found() == NOTHING_FOUND

@@ -10,7 +10,7 @@ from orchestra.cli import node as nodes
 from orchestra.domain.job_text import attempt_state
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.models.jobs import Attempt
-from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.models.nodes import FoundResources, Node, Slots
 from orchestra.domain.models.tasks import Hold, hold_cause
 from orchestra.domain.states import Cause, HoldCause
 from orchestra.domain.usage import NOT_MEASURED
@@ -80,3 +80,19 @@ def test_slots_that_are_offered_no_more_and_still_in_use() -> None:
     assert nodes._slots_column(node.cpu, node.cpu_in_use) == "2/2 +1 (4)"
     assert nodes._note(node) == "1 CPU slot more than enabled in use, until jobs there end"
     assert nodes._slots_column(Slots(4, 4), 3) == "3/4"
+
+
+@pytest.mark.parametrize(
+    ("cpus", "note"),
+    [
+        (None, None),
+        (4, None),
+        (3, "4 CPU slots enabled on 3 processors, which its jobs share"),
+        (1, "4 CPU slots enabled on 1 processor, which its jobs share"),
+    ],
+)
+def test_more_cpu_slots_than_processors(cpus: int | None, note: str | None) -> None:
+    found = FoundResources(cpus=cpus)
+    node = Node(1, "gauss", Slots(4, 4), Slots(0, 0), NOW, seen_at=NOW, found=found)
+    assert node.slots_share == note
+    assert bool(note) == any("which its jobs share" in line for line in nodes._lines(node))

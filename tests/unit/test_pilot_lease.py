@@ -82,6 +82,7 @@ class FakeAgent:
             database_memory=SimpleNamespace(known=None, note_generation=lambda _: None),
             reported_troubles=(),
             unresponsive={},
+            found=None,
             node_id=1,
             agent=uuid4(),
             boot_id="this boot",

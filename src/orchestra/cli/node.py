@@ -106,6 +106,8 @@ def _lines(node: Node) -> Iterator[str]:
         yield f"  pilot      none yet: maestro pilot run -n {node.name}"
     for words in _over(node):
         yield f"  slots      {words}"
+    if node.slots_share:
+        yield f"  slots      {node.slots_share}"
     if node.labels:
         yield f"  labels     {in_words(node.labels)}"
     yield f"  found      {in_words(found_labels(node))}"

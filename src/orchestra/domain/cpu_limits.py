@@ -1,4 +1,4 @@
-"""The CPU limits of a process from its control groups. Pure."""
+"""The control groups of a process, and the CPU limits from them. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 
-def control_groups(own: str, mounts: str) -> list[PurePosixPath]:
-    """Return the folders of a process's control groups with the CPU controller, each with its ancestors.
+def control_groups(own: str, mounts: str, controller: str = "cpu") -> list[PurePosixPath]:
+    """Return the folders of a process's control groups with a controller, each with its ancestors.
 
     `own` is /proc/PID/cgroup, `mounts` /proc/PID/mountinfo. Groups above a mount (in a container) cannot be seen.
     """
@@ -20,8 +20,8 @@ def control_groups(own: str, mounts: str) -> list[PurePosixPath]:
         fields, kind = before.split(" "), after.split(" ")
         if kind[0] == "cgroup2":
             path = first.get("")
-        elif kind[0] == "cgroup" and "cpu" in kind[-1].split(","):
-            path = first.get("cpu")
+        elif kind[0] == "cgroup" and controller in kind[-1].split(","):
+            path = first.get(controller)
         else:
             continue
         if path is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import select
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -18,11 +18,9 @@ import psycopg
 
 from orchestra.domain import human, troubles
 from orchestra.domain.errors import KeeperFenced, OrchestraError
-from orchestra.domain.gpus import visible_devices
-from orchestra.domain.models.nodes import Device, FoundResources
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot import run_ahead, state_folder
+from orchestra.pilot import machine_watch, run_ahead, state_folder
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.conductor_thread import ConductorThread
 from orchestra.pilot.containers import ContainerReaper
@@ -37,6 +35,7 @@ from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.lease import LeaseRenewal, Renewal
 from orchestra.pilot.log_parts import LogPartSender
 from orchestra.pilot.logs import LogSender
+from orchestra.pilot.machine_watch import MachineWatch
 from orchestra.pilot.options import PilotOptions, make_launch_config, pilot_hello
 from orchestra.pilot.reconcile import Reconciler
 from orchestra.pilot.spawn import Spawner
@@ -85,7 +84,7 @@ class Agent:
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
             launch=make_launch_config(options, folder),
-            state=PilotState(found=_found()),
+            state=PilotState(found=machine_watch.at_start()),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             database_memory=DatabaseMemory(folder / "database.json"),
             inbox=inbox,
@@ -107,6 +106,7 @@ class Agent:
         self.log_sender = LogSender(context)
         self.log_part_sender = LogPartSender(context)
         self.disk_guard = DiskGuard(context, self._resume_claims)
+        self.machine_watch = MachineWatch(context, self._resume_claims)
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
         self._signals = 0
@@ -159,10 +159,11 @@ class Agent:
         return min(self.reporter.tick(now), self.context.database_memory.tick(now))
 
     def _maintain(self, now: float) -> float:
-        """Keep a keeper running, the disk and containers in check, and the lease and the database's view current."""
+        """Keep a keeper running, disk, containers and machine in check, and lease and the database's view current."""
         return min(
             self.keeper_manager.tick(now),
             self.disk_guard.tick(now),
+            self.machine_watch.tick(now),
             self.container_reaper.tick(now),
             self.lease.tick(now),
             self.reconciler.tick(now),
@@ -199,7 +200,8 @@ class Agent:
         """Attach to the database over a new connection; runs in the database thread. Returns also fenced keepers."""
         context, lease = self.context, self.options.lease
         asked_at = boottime()
-        reply = work.attach(conn, self.hello, lease=lease, known=context.database_memory.known)
+        hello = replace(self.hello, found=context.found)
+        reply = work.attach(conn, hello, lease=lease, known=context.database_memory.known)
         fenced = set()
         for keeper in self.keeper_manager.introductions:
             try:
@@ -208,7 +210,7 @@ class Agent:
                 )
             except KeeperFenced:
                 fenced.add(keeper.id)
-        return Renewal(asked_at, reply), frozenset(fenced)
+        return Renewal(asked_at, reply, hello.found), frozenset(fenced)
 
     def _connected(self, attached: tuple[Renewal, frozenset[object]]) -> None:
         renewal, fenced = attached
@@ -227,7 +229,7 @@ class Agent:
         if reply.identity and reply.identity.settling:
             self.keeper_manager.close_out_again()
         context.troubles.pop("database", None)
-        self.lease.apply(renewal)
+        self.lease.note_attached(renewal)
         self._resume_claims()
         if first:
             context.request = int(boottime() * 1_000_000)
@@ -390,9 +392,3 @@ class Agent:
             lambda _: None,
             partial(log.error, "detaching from the database failed: %s"),
         )
-
-
-def _found() -> FoundResources:
-    visible = visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    devices = None if visible is None else tuple(Device(name) for name in visible)
-    return FoundResources(devices=devices)

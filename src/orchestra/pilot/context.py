@@ -10,6 +10,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from orchestra.domain import troubles
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.domain.models.work import AttemptKey, Revision, SharedFiles, TaskSpec
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot.claim_policy import ClaimPolicy
@@ -42,6 +43,7 @@ class Context:
             agents.
         tasks: what the database has said about tasks; each revision is known for good.
         versions: files of data sets that known tasks read; used by the database thread.
+        found: what the agent finds on its machine; None until it has looked.
         adopted: the keepers of earlier agents have been looked for.
         superseded: another agent decides for the node now.
         troubles: what `node list` shows, by the duty that reports it and its subject.
@@ -70,6 +72,7 @@ class Context:
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
     request: int = 0
+    found: FoundResources | None = None
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0

@@ -11,6 +11,7 @@ from time import monotonic
 import psycopg
 
 from orchestra.domain.errors import DatabaseReplaced
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -28,10 +29,14 @@ RENEWALS_PER_LEASE = 4
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A renewed lease. It counts from `asked_at` (CLOCK_BOOTTIME), before the request was sent."""
+    """A renewed lease. It counts from `asked_at` (CLOCK_BOOTTIME), before the request was sent.
+
+    `found` is what the database knows now of the machine.
+    """
 
     asked_at: float
     reply: HeartbeatReply
+    found: FoundResources | None = None
 
 
 class LeaseRenewal:
@@ -43,6 +48,7 @@ class LeaseRenewal:
         self._renewing = False
         self._renew_at = 0.0
         self._reported: tuple[Trouble, ...] = ()
+        self._found: FoundResources | None = None
 
     def renew_soon(self, delay: float = 0.0) -> None:
         """Renew in `delay` seconds, even if the renewal is not due yet."""
@@ -55,7 +61,8 @@ class LeaseRenewal:
         if self._supervisor.must_renew:
             self._supervisor.must_renew = False
             self._renew_at = now
-        if self.context.reported_troubles != self._reported:
+        is_changed = self.context.found is not self._found
+        if is_changed or self.context.reported_troubles != self._reported:
             self.renew_soon()  # so that `node list` shows them
         if now >= self._renew_at and not self._renewing:
             self._renew()
@@ -74,6 +81,7 @@ class LeaseRenewal:
         ]
         self._reported = reported = context.reported_troubles
         silent = sorted(context.unresponsive)
+        found = context.found
         known = context.database_memory.known
         epoch = known.epoch if known else None
 
@@ -89,12 +97,13 @@ class LeaseRenewal:
                     expires=context.leases_expire,
                     troubles=reported,
                     silent=silent,
+                    found=None if found is self._found else found,
                     epoch=epoch,
                 )
             except DatabaseReplaced:
                 conn.close()  # the database thread attaches again, which also renews
                 return None
-            return Renewal(asked_at, reply)
+            return Renewal(asked_at, reply, found)
 
         context.database.submit(call, self._renewed, self._not_renewed, urgent=True)
 
@@ -105,6 +114,7 @@ class LeaseRenewal:
         if renewal.reply.superseded:
             self.context.superseded = True
             return
+        self._found = renewal.found
         self.context.database_memory.note_generation(renewal.reply.generation)
         self.apply(renewal)
         for handle in self.context.keepers.handles.values():
@@ -115,13 +125,21 @@ class LeaseRenewal:
         self._renewing = False
         log.error("renewing the lease failed: %s", error)
 
+    def note_attached(self, renewal: Renewal) -> None:
+        """Do what the database says to an agent that has just attached."""
+        self._found = renewal.found
+        self.apply(renewal)
+
     def apply(self, renewal: Renewal) -> None:
         """Do what the database says about this node: deadlines, slots, attempts to end, and whether to stop."""
         reply, state = renewal.reply, self.context.state
         self._extend_deadlines(renewal)
         if any(reply.enabled[queue] > state.enabled[queue] for queue in Queue):
             self.context.claim_policy.reset()
+        if reply.memory_bytes != state.memory_bytes:
+            self.context.claim_policy.reset()
         state.enabled.update(reply.enabled)
+        state.memory_bytes = reply.memory_bytes
         for key, reason in reply.end:
             self._supervisor.end(key, reason)
         for key, reason in reply.recall:

@@ -106,7 +106,7 @@ class Note:
             **({"e": self.metrics_file} if self.metrics_file else {}),
             **({"p": request.cpus} if on_gpu and request.cpus else {}),
             **({"i": request.gpu_milli} if request.gpu_milli else {}),
-            **({"w": request.vram_bytes} if request.vram_bytes else {}),
+            **({"b": request.vram_bytes} if request.vram_bytes else {}),
             **({"h": request.scratch_bytes} if request.scratch_bytes else {}),
             **({"o": 1} if request.exclusive else {}),
         }
@@ -122,7 +122,7 @@ class Note:
                 cpus=note.get("p", 0) if on_gpu else note["s"],
                 gpus=note["s"] if on_gpu and not milli else 0,
                 gpu_milli=milli,
-                vram_bytes=note.get("w", 0),
+                vram_bytes=note.get("b", 0),
                 memory_bytes=note.get("m") or 0,
                 scratch_bytes=note.get("h", 0),
                 exclusive=bool(note.get("o")),

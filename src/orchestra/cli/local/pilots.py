@@ -16,7 +16,7 @@ from orchestra.domain import human
 from orchestra.domain.errors import AlreadyExists, DatabaseUnavailable, NotFound, OrchestraError
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.wording import words
-from orchestra.files import local_machine
+from orchestra.files import local_machine, machine_resources
 from orchestra.services.database import admin
 from orchestra.services.nodes import nodes
 from orchestra.store.postgres import datafolder
@@ -172,7 +172,7 @@ def create_node(
     Raises:
         AlreadyExists: the name is taken.
     """
-    cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
+    cpu = SlotsWanted("CPU", machine_resources.cpu_count() if cpus is None else cpus)
     return nodes.create(
         conn, me, name, cpu, SlotsWanted("GPU", len(devices) if gpus is None else gpus)
     )

@@ -183,6 +183,15 @@ class Node:
         return ("CPU", self.cpu, self.cpu_in_use), ("GPU", self.gpu, self.gpu_in_use)
 
     @property
+    def slots_share(self) -> str | None:
+        """A note if its operator has enabled more CPU slots than it has processors."""
+        cpus = self.found.cpus
+        if cpus is None or self.cpu.enabled <= cpus:
+            return None
+        enabled, has = human.count(self.cpu.enabled, "CPU slot"), human.count(cpus, "processor")
+        return f"{enabled} enabled on {has}, which its jobs share"
+
+    @property
     def message(self) -> str | None:
         """The problems that its pilot reports, in one line."""
         return troubles.message(self.troubles)

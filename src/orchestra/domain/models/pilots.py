@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from orchestra.domain.models.cluster import DatabaseIdentity
+    from orchestra.domain.models.nodes import FoundResources
     from orchestra.domain.models.work import AttemptKey
     from orchestra.domain.states import Queue
 
@@ -21,7 +22,7 @@ class PilotHello:
     `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: it gets only
     tasks of that account, unless `serve_all` is set, or `is_root`: root started it and may run everybody's jobs. A
     `successor` continues for an earlier agent and inherits the requests to it, above all the one to stop. `user` is the
-    user who started it.
+    user who started it. `found` is None until it has looked at its machine.
     """
 
     node: str
@@ -39,6 +40,7 @@ class PilotHello:
     runtimes: tuple[str, ...] = ()
     successor: bool = False
     user: str = ""
+    found: FoundResources | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class HeartbeatReply:
         superseded: another agent has taken over this node; this one stops at once, and its jobs continue.
         fenced: keepers that get no more jobs; what they run and no longer hold is to be ended.
         identity: the identity of the database; at an attach.
+        memory_bytes: what the operator has enabled, None for all that the agent finds.
         generation: how often conductors have renewed their terms; at a renewal.
     """
 
@@ -82,6 +85,7 @@ class HeartbeatReply:
     fenced: frozenset[UUID] = frozenset()
     identity: DatabaseIdentity | None = None
     generation: int = 0
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
@@ -16,6 +17,7 @@ from orchestra.domain.errors import (
     SchemaMismatch,
 )
 from orchestra.domain.models.cluster import KnownDatabase
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello
 from orchestra.domain.states import Queue
 from orchestra.domain.storable import storable as made_storable
@@ -60,6 +62,8 @@ def attach(
     """
 
     hello = with_storable_texts(hello)
+    if hello.found is not None:
+        hello = replace(hello, found=_storable_found(hello.found))
 
     def work() -> HeartbeatReply:
         migrate.check(conn, newer_allowed=1)
@@ -78,9 +82,17 @@ def attach(
         reason = "its node was restarted"
         fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
         fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
-        return HeartbeatReply(node.id, lease, node.enabled, identity=identity)
+        return HeartbeatReply(
+            node.id, lease, node.enabled, identity=identity, memory_bytes=node.memory_bytes
+        )
 
     return in_transaction(conn, work)
+
+
+def _storable_found(found: FoundResources) -> FoundResources:
+    devices = found.devices
+    named = None if devices is None else tuple(with_storable_texts(device) for device in devices)
+    return replace(with_storable_texts(found), devices=named)
 
 
 def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotHello) -> None:
@@ -162,6 +174,7 @@ def renew(
     expires: bool = True,
     troubles: Sequence[Trouble] = (),
     silent: Sequence[str] = (),
+    found: FoundResources | None = None,
     epoch: int | None = None,
 ) -> HeartbeatReply:
     """Renew the leases of an agent's keepers, and return what is requested of the node. May be repeated.
@@ -170,6 +183,7 @@ def renew(
         expires: as for `register_keeper`.
         troubles: what the pilot reports about itself, for `node list`.
         silent: folders and files that do not respond on its machine.
+        found: what it finds on its machine, None for no change.
         epoch: as returned by `attach`.
 
     Raises:
@@ -178,11 +192,12 @@ def renew(
 
     said = [with_storable_texts(trouble) for trouble in troubles]
     dead = [made_storable(path) for path in silent]
+    changed = None if found is None else _storable_found(found)
 
     def work() -> HeartbeatReply:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise DatabaseReplaced
-        requests = pilots.renew_pilot(conn, node_id, agent, said, dead)
+        requests = pilots.renew_pilot(conn, node_id, agent, said, dead, changed)
         if requests is None:
             return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
@@ -196,6 +211,7 @@ def renew(
             recall=tuple(attempts.attempts_to_recall(conn, node_id)),
             fenced=pilots.fenced_keepers(conn, keepers),
             generation=requests.generation,
+            memory_bytes=requests.memory_bytes,
         )
 
     return in_transaction(conn, work)

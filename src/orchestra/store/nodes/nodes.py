@@ -37,6 +37,7 @@ class LockedNode:
     owner: str | None
     started_by: str | None
     labels: Mapping[str, str]
+    memory_bytes: int | None
 
     @property
     def enabled(self) -> dict[Queue, int]:

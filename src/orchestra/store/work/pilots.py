@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from orchestra.domain import troubles
 from orchestra.domain.leases import KeeperSilence
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -55,12 +56,16 @@ class SilentKeeper:
 
 @dataclass(frozen=True, slots=True)
 class NodeRequests:
-    """What users request of a node's pilot. `generation` counts the renewals of the conductor's terms."""
+    """What users request of a node's pilot. `generation` counts the renewals of the conductor's terms.
+
+    `memory_bytes` is what the operator has enabled, None for all that the pilot finds.
+    """
 
     enabled: dict[Queue, int]
     leave: bool
     leave_now: bool
     generation: int
+    memory_bytes: int | None
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -108,9 +113,14 @@ def attach(conn: psycopg.Connection, node: int, hello: PilotHello) -> None:
         "runtimes": list(hello.runtimes),
         "successor": hello.successor,
         "user": hello.user,
+        "found": _found(hello.found),
     }
     conn.execute(SQL.attach, params)
     conn.execute(SQL.clear_lost, {"node": node})
+
+
+def _found(found: FoundResources | None) -> Jsonb | None:
+    return None if found is None else Jsonb(asdict(found))
 
 
 def jobs_elsewhere(conn: psycopg.Connection, node: int, hello: PilotHello) -> int:
@@ -195,20 +205,26 @@ def renew_pilot(
     agent: UUID,
     said: Sequence[Trouble],
     silent: Sequence[str] = (),
+    found: FoundResources | None = None,
 ) -> NodeRequests | None:
-    """Record that an agent is alive, and its troubles; None if another agent decides for the node."""
+    """Record that an agent is alive, its troubles and what it finds; None if another agent decides for the node."""
     params = {
         "node": node,
         "agent": agent,
         "message": troubles.message(said),
         "troubles": Jsonb([troubles.to_record(trouble) for trouble in said]),
         "silent": list(silent),
+        "found": _found(found),
     }
     row = _row(conn, SQL.renew_pilot, params)
-    return (
-        NodeRequests(_enabled(row), row["leave"], row["leave_now"], row["generation"])
-        if row
-        else None
+    if row is None:
+        return None
+    return NodeRequests(
+        enabled=_enabled(row),
+        leave=row["leave"],
+        leave_now=row["leave_now"],
+        generation=row["generation"],
+        memory_bytes=row["memory_bytes"],
     )
 
 
