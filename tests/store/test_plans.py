@@ -313,7 +313,7 @@ def test_successors_are_found_by_their_indexes(crowded: World, name: str, index:
 def test_the_conductor_reads_counts_not_jobs(crowded: World) -> None:
     found = plan(crowded.conn, load("tasks/live_tasks").live_tasks, {"only": None, "but": []})
     read = {node.get("Relation Name") for node in nodes(found) if node["Actual Loops"]} - {None}
-    assert read == {"task", "task_count", "task_after"}
+    assert read == {"task", "task_count", "task_after", "person"}
 
 
 def test_the_slots_of_a_changed_task_are_counted_over_what_keepers_hold(crowded: World) -> None:

@@ -87,7 +87,7 @@ def test_running_jobs_take_the_slots_that_they_were_started_with(
     busy = reservations.busy_jobs(world.conn, pilot.node, Queue.CPU)
     assert sorted(job.slots for _, job in busy) == [1, 1, 3]
     [live] = live_tasks.read(world.conn)
-    assert live.slots_in_use == 5
+    assert (live.load.jobs, live.load.cpus) == (3, 5)
 
 
 def test_what_was_claimed_ahead_is_requeued_and_claimed_again(world: World, running: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import dict_row
 
+from orchestra.conductor.order import TaskOrder
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
@@ -55,6 +56,7 @@ class World:
     """What a test sets up and inspects."""
 
     conn: psycopg.Connection
+    order: TaskOrder = field(default_factory=TaskOrder)
 
     def person(self, name: str = "ana") -> int:
         """Return a user's id; create the user if there is none of that name."""
@@ -182,7 +184,6 @@ class World:
 
     def conduct(self, rounds: int = 1) -> None:
         """Carry out the conductor's duties for tasks."""
-        from orchestra.conductor import order
         from orchestra.conductor.lifecycle import advance
         from orchestra.store.driver.database import in_transaction
         from orchestra.store.work import attempts
@@ -190,7 +191,7 @@ class World:
         for _ in range(rounds):
             tasks = live_tasks.read(self.conn)
             advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
-            order.rerank(self.conn, live_tasks.read(self.conn))
+            self.order.rerank(self.conn, live_tasks.read(self.conn))
             attempts.end_back_off(self.conn, 100)
 
     def run_all(self, failing: Collection[int] = ()) -> None:

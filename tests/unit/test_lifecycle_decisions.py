@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -19,7 +18,6 @@ from orchestra.domain.lifecycle import (
 )
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.retry_policy import (
     POISONOUS_LOSSES,
     JobFacts,
@@ -27,7 +25,7 @@ from orchestra.domain.retry_policy import (
     decide_outcome,
     retry_delay,
 )
-from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
+from orchestra.domain.states import Cause, JobState, PendingOperation, TaskState
 from orchestra.domain.transitions import (
     JobInput,
     Refusal,
@@ -164,34 +162,6 @@ def test_nothing_is_decided_about_an_idle_task(state: TaskState) -> None:
     assert not is_idle(replace(held, held=False))
 
 
-def _contender(task: int, **changes: object) -> Contender:
-    values = {
-        "queue": Queue.CPU,
-        "owner": 1,
-        "priority": 0,
-        "first_in_line": False,
-        "in_use": 0,
-        "ready": 1,
-    }
-    return Contender(task, **{**values, **changes})  # type: ignore[arg-type]
-
-
-def test_order_is_priority_then_fair_share_then_retried_then_age() -> None:
-    tasks = [
-        _contender(0, in_use=8),
-        _contender(1),
-        _contender(2, first_in_line=True),
-        _contender(3, owner=2),
-        _contender(4, owner=3, in_use=50, priority=5),
-        _contender(5, owner=2, ready=0),
-        _contender(6, queue=Queue.GPU),
-    ]
-    ranks = rank(tasks)
-    assert sorted((t for t in ranks if t != 6), key=lambda t: ranks[t]) == [4, 3, 2, 0, 1]
-    assert ranks[6] == 0
-    assert 5 not in ranks
-
-
 JOB = JobFacts(
     state=JobState.RUNNING,
     task_state=TaskState.RUNNING,
@@ -303,37 +273,3 @@ def test_a_keeper_is_dead_when_lease_grace_and_margin_are_over_without_a_gap() -
     assert not is_dead(replace(silence, held_for=249.9))
     assert not is_dead(replace(silence, silent_for=-3600.0))
     assert is_dead(replace(silence, silent_for=131.0), margin=1.0)
-
-
-def _line(*ranks: int | None) -> list[Contender]:
-    """Tasks 0, 1, 2, ... that are to be served in this order and have these ranks."""
-    return [_contender(task, rank=own) for task, own in enumerate(ranks)]
-
-
-@pytest.mark.parametrize(
-    ("had", "given"),
-    [
-        ((), []),
-        ((None, None), [0, 1]),
-        ((3, 7, 8), [3, 7, 8]),  # those before and between them are over
-        ((3, 7, None, None), [3, 7, 8, 9]),
-        ((None, None, 0, 1), [-2, -1, 0, 1]),
-        ((2, None, 4, 5), [2, 3, 4, 5]),
-        ((2, None, 3, 4), [0, 1, 2, 3]),  # no room
-        ((5, 5, 6), [4, 5, 6]),
-        ((9, 1, 2, 3), [0, 1, 2, 3]),
-        ((2, 3, 1), [2, 3, 4]),
-    ],
-)
-def test_most_tasks_keep_their_ranks(had: tuple[int | None, ...], given: list[int]) -> None:
-    assert list(dict(sorted(rank(_line(*had)).items())).values()) == given
-
-
-def test_ranks_rise_along_the_line_whatever_they_were() -> None:
-    chance = random.Random(7)
-    for _ in range(500):
-        had = [chance.choice([None, *range(-3, 12)]) for _ in range(chance.randrange(9))]
-        ranks = rank(_line(*had))
-        assert list(ranks) == sorted(ranks, key=lambda task: ranks[task])
-        assert sorted(ranks) == list(range(len(had)))
-        assert len(set(ranks.values())) == len(had)

@@ -215,7 +215,7 @@ def _policy(parser: Parser) -> None:
         type=whole,
         default=0,
         metavar="N",
-        help="tasks of all users with a higher priority go first (default 0; can be negative)",
+        help="your tasks with a higher priority go before your others (default 0; can be negative)",
     )
     policy.add_argument(
         "--max-fails",

@@ -57,7 +57,10 @@ def set_arguments(parser: Parser) -> None:
     several_tasks(parser)
     at_once = parser.add_argument_group("at once")
     at_once.add_argument(
-        "--priority", type=whole, metavar="N", help="tasks with a higher priority go first"
+        "--priority",
+        type=whole,
+        metavar="N",
+        help="its owner's tasks with a higher priority go first",
     )
     at_once.add_argument(
         "--retries",

@@ -91,7 +91,7 @@ class Tasks:
             retries: retries of a failed job.
             timeout: time limit of a job; seconds, or "2h".
             grace: time between TERM and KILL when a job is ended.
-            priority: tasks with a higher one go first, whoever owns them.
+            priority: your tasks with a higher one go before your others.
             max_fails: hold the task when so many jobs have failed, 3 or "5%".
             max_running: let at most so many jobs run at a time.
             resume: a retry continues in the folder of the attempt before.

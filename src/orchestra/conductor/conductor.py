@@ -12,12 +12,13 @@ from typing import TypeVar
 
 import psycopg
 
-from orchestra.conductor import leases, order, silent_nodes
+from orchestra.conductor import leases, silent_nodes
 from orchestra.conductor.claim_cursors import CursorResets
 from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.mailer import Mailer
+from orchestra.conductor.order import TaskOrder
 from orchestra.conductor.retention import Retention
 from orchestra.conductor.successors import Successors
 from orchestra.conductor.task_reader import TaskReader
@@ -77,6 +78,7 @@ class Conductor:
         self._retention = Retention(keep)
         self._reader = TaskReader()
         self._cursor_resets = CursorResets()
+        self._order = TaskOrder()
         self._estimates = Estimates()
         self._successors = Successors()
         self._said: tuple[Stuck, ...] | None = None
@@ -97,6 +99,7 @@ class Conductor:
     def _begin(self, conn: psycopg.Connection) -> None:
         self._conn, self._said = conn, None
         self._reader.read_all_next()
+        self._order.forget()
         self._term.use(conn)
         channels.listen_as_conductor(conn)
 
@@ -104,6 +107,7 @@ class Conductor:
         """Carry out every duty once; return the seconds until the next round."""
         try:
             if not self._term.hold():
+                self._order.forget()
                 return self._term.seconds_until_free()
             return self._round()
         except Superseded:
@@ -212,7 +216,7 @@ class Conductor:
 
     def _rerank(self, tasks: list[live_tasks.LiveTask], woken: set[Queue]) -> bool:
         """Rank the tasks. Pilots are woken with the same transaction, so that they find new work in this order."""
-        fresh = order.rerank(self._conn, tasks)
+        fresh = self._order.rerank(self._conn, tasks)
         woken |= fresh
         self._wakeups.wake_on_commit(*fresh | self._wakeups.due)
         return True

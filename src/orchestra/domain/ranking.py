@@ -1,4 +1,4 @@
-"""The order in which tasks are served: priority, then fair share. Pure."""
+"""The order in which tasks are served: fair share between users, then priority. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from orchestra.domain.states import Queue
 class Contender:
     """A task to be ranked.
 
-    `in_use` counts the slots of its living jobs, `ready` the jobs that a pilot may claim; `rank` is its current rank.
+    `ready` counts the jobs that a pilot may claim, which are those of its test if it is `testing`; `rank` is its
+    current rank.
     """
 
     task: int
@@ -21,26 +22,40 @@ class Contender:
     owner: int
     priority: int
     first_in_line: bool
-    in_use: int
     ready: int
+    testing: bool = False
     rank: int | None = None
 
+    @property
+    def place_within_share(self) -> tuple[int, bool, bool, int]:
+        """What orders the tasks of one user; the lowest goes first."""
+        return -self.priority, not self.testing, not self.first_in_line, self.task
 
-def rank(contenders: Iterable[Contender]) -> dict[int, int]:
-    """Return the rank of each task with ready jobs within its queue; the lowest is served first.
 
-    Order: higher priority, then the owner who uses fewer slots of the queue, then retried tasks, then older ones. Tasks
-    of one owner do not compete by use: the first one keeps its slots. Ranks change as little as possible: a task that
-    ends changes no other rank.
+def in_order(contenders: Iterable[Contender], scores: Mapping[int, float]) -> list[Contender]:
+    """Return the tasks with ready jobs, those served first at the front.
+
+    Between users, the lowest of the `scores` goes first (`fair_share.Share.score`; 0 for who has none), then whose task
+    is older. Then a user's tasks follow each other: higher priority, then the tests of new tasks, then retried tasks,
+    then older ones. Tasks of one user do not compete by use: the first one keeps its slots.
     """
-    everyone = list(contenders)
-    use = _use(everyone)
-    ready = [contender for contender in everyone if contender.ready > 0]
-    ready.sort(key=lambda c: (-c.priority, use[c.queue, c.owner], not c.first_in_line, c.task))
+    ready = [contender for contender in contenders if contender.ready > 0]
+    oldest: dict[int, int] = {}
+    for each in ready:
+        oldest[each.owner] = min(each.task, oldest.get(each.owner, each.task))
+    users = {owner: (round(scores.get(owner, 0.0), 6), task) for owner, task in oldest.items()}
+    return sorted(ready, key=lambda each: (users[each.owner], each.place_within_share))
+
+
+def rank(contenders: Iterable[Contender], scores: Mapping[int, float]) -> dict[int, int]:
+    """Return the rank of each task with ready jobs within its queue, as in `in_order`; the lowest is served first.
+
+    Ranks change as little as possible: a task that ends changes no other rank.
+    """
     lines: dict[Queue, list[Contender]] = {}
-    for contender in ready:
+    for contender in in_order(contenders, scores):
         lines.setdefault(contender.queue, []).append(contender)
-    return {task: rank for line in lines.values() for task, rank in _ranks(line).items()}
+    return {task: rank for each in lines.values() for task, rank in _ranks(each).items()}
 
 
 def _ranks(line: Sequence[Contender]) -> dict[int, int]:
@@ -81,11 +96,3 @@ def _rising(line: Sequence[Contender]) -> dict[int, int]:
         staying[task] = own
         at = before[at]
     return staying
-
-
-def _use(contenders: Iterable[Contender]) -> Mapping[tuple[Queue, int], int]:
-    use: dict[tuple[Queue, int], int] = {}
-    for contender in contenders:
-        key = contender.queue, contender.owner
-        use[key] = use.get(key, 0) + contender.in_use
-    return use

@@ -7,10 +7,32 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class UserLimits:
+    """What the running jobs of a user may take together. None is no limit.
+
+    Args:
+        cpus: CPU slots.
+        gpu_milli: thousandths of GPUs.
+        running: jobs.
+    """
+
+    cpus: int | None = None
+    gpu_milli: int | None = None
+    running: int | None = None
+
+
+NO_LIMITS = UserLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class User:
+    """A user. `shares` is their weight in the order between users."""
+
     id: int
     name: str
     email: str
     is_admin: bool
     created_at: datetime
     mail: bool = True
+    shares: float = 1.0
+    limits: UserLimits = NO_LIMITS

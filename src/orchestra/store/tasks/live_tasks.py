@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import psycopg
 
+from orchestra.domain.fair_share import Load
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
-from orchestra.domain.models.tasks import Counts, Limit
+from orchestra.domain.models.tasks import Counts, Limit, Resources
+from orchestra.domain.models.users import UserLimits
+from orchestra.domain.node_timeline import seconds_at_most
+from orchestra.domain.resources import Request
 from orchestra.domain.states import PendingOperation, Queue, TaskState
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -19,7 +23,15 @@ SQL = load("tasks/live_tasks")
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """A task as the conductor sees it. Its living jobs take `slots_in_use` together."""
+    """A task as the conductor sees it.
+
+    Args:
+        shares, limits: of its owner.
+        load: what its living jobs take together.
+        request: what each of its next jobs takes.
+        placement: the id of its placement, None for anywhere.
+        seconds: the longest time that a job takes, with its grace, as far as is known; None if unknown.
+    """
 
     id: int
     name: str
@@ -28,10 +40,18 @@ class LiveTask:
     priority: int
     first_in_line: bool
     rank: int | None
-    slots_in_use: int
     test_for: float | None
     typical_seconds: float | None
     facts: TaskFacts
+    owner: str
+    account: str
+    image: str | None
+    shares: float
+    limits: UserLimits
+    load: Load
+    request: Request
+    placement: int | None
+    seconds: float | None
 
 
 def read(
@@ -80,11 +100,32 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         priority=row["priority"],
         first_in_line=row["first_in_line"],
         rank=row["rank"],
-        slots_in_use=row["slots_in_use"],
         test_for=row["test_for"],
         typical_seconds=row["typical_seconds"],
         facts=facts,
+        owner=row["owner"],
+        account=row["account"],
+        image=row["image"],
+        shares=row["shares"],
+        limits=UserLimits(row["limit_cpus"], row["limit_gpu_milli"], row["limit_running"]),
+        load=Load(
+            facts.counts.living,
+            int(row["cpus_used"]),
+            int(row["gpu_milli_used"]),
+            int(row["memory_used"]),
+            row["exclusive_used"],
+        ),
+        request=Request.of(Queue(row["queue"]), _resources(row)),
+        placement=row["placement_id"],
+        seconds=seconds_at_most(row["walltime"], row["timeout"], row["p95_seconds"], row["grace"]),
     )
+
+
+def _resources(row: Mapping[str, Any]) -> Resources:
+    return Resources(**{name: row[name] for name in _RESOURCES})
+
+
+_RESOURCES = tuple(field.name for field in fields(Resources))
 
 
 def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> TestFacts:

@@ -8,18 +8,34 @@ select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
     t.max_running, delays.delayed, delays.due,
-    -- Slots in use: where nothing was ever changed, all living jobs take the same. Else walks job_claimed.
-    case when t.revision = 1 then slots(t.queue, t.cores, t.gpus) * (c.testing + c.running + c.kill) else (
-        select coalesce(sum(r.slots), 0)
-        from job j
-        join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
-        join revision r on r.task_id = a.task_id and r.number = a.revision
-        where j.task_id = t.id and j.keeper_id is not null and (j.state = 'running' or j.kill_requested)
-    ) end as slots_in_use,
+    t.account, t.image, t.cores, t.gpus, t.memory_bytes, t.cpus_gpu_job, t.gpu_milli, t.vram_bytes, t.scratch_bytes,
+    t.exclusive, t.placement_id, t.walltime, t.timeout, t.grace, t.p95_seconds,
+    p.name as owner, p.shares, p.limit_cpus, p.limit_gpu_milli, p.limit_running,
+    used.cpus_used, used.gpu_milli_used, used.memory_used, used.exclusive_used,
     exists (select from task_after a where a.task_id = t.id) as waits, gone.removed, c.*
 from task t
 cross join lateral status_counts(t.id) as c
 cross join lateral removed_jobs(t.id) as gone
+join person p on p.id = t.owner_id
+-- What the living jobs take: where nothing was ever changed, all take the same. Else walks job_claimed.
+cross join lateral (
+    select
+        living * cpus_taken(t.queue, t.cores, t.cpus_gpu_job) as cpus_used,
+        living * gpu_milli_taken(t.queue, t.gpus, t.gpu_milli) as gpu_milli_used,
+        living * coalesce(t.memory_bytes, 0) as memory_used, living * t.exclusive::integer as exclusive_used
+    from (values (c.testing + c.running + c.kill)) as jobs (living)
+    where t.revision = 1
+    union all
+    select
+        coalesce(sum(r.cpus), 0), coalesce(sum(r.gpu_milli_taken), 0), coalesce(sum(r.memory_bytes), 0)::bigint,
+        count(*) filter (where r.exclusive)
+    from job j
+    join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+    join revision r on r.task_id = a.task_id and r.number = a.revision
+    where t.revision > 1 and j.task_id = t.id and j.keeper_id is not null
+        and (j.state = 'running' or j.kill_requested)
+    having t.revision > 1
+) as used
 cross join lateral (
     select count(*) as delayed, count(*) filter (where not_before <= now()) as due
     from job

@@ -59,7 +59,7 @@ def _typed(write: Callable[[T], str], value: T | None) -> str:
 AT_ONCE = (
     Setting(
         "priority", "Priority", lambda task: str(task.policy.priority), _whole,
-        hint="Tasks with a higher priority go first.",
+        hint="Its owner's tasks with a higher priority go first.",
     ),
     Setting(
         "retries", "Retries", lambda task: str(task.policy.retries), _whole,

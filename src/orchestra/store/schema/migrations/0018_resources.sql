@@ -113,7 +113,9 @@ create table recent_use (
 );
 
 -- The node that waits for the next job of a task, which fits on none now. Other jobs start there only if they end before
--- starts_at or fit into what will be left beside it. Written by the conductor; claims take from what is left.
+-- starts_at, null for unknown, or fit into what will be left beside it: spare_memory and spare_scratch in bytes, null for
+-- unknown. moves: nodes that it had before. Written by the conductor (domain/reservation_plan.py); claims take from what is
+-- left.
 create table reservation (
     node_id         integer primary key references node on delete cascade,
     task_id         integer not null references task on delete cascade,
@@ -121,6 +123,8 @@ create table reservation (
     spare_cpus      integer not null,
     spare_gpu_milli integer not null,
     spare_memory    bigint,
+    spare_scratch   bigint,
+    moves           integer not null default 0,
     made_at         timestamptz not null default now()
 );
 create index reservation_of_task on reservation (task_id);
