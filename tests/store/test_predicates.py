@@ -18,6 +18,8 @@ PREDICATES: dict[LiteralString, LiteralString] = {
     "current_troubles": "pilot",
     "is_pending": "outbox",
     "slots_of": "task",
+    "is_drained": "node",
+    "drain_in": "node",
 }
 
 

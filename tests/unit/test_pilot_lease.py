@@ -25,6 +25,7 @@ from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.keeper_messages import Ended, Hello, Started
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.lease import LeaseRenewal, Renewal
+from orchestra.pilot.opening import Opening
 from orchestra.pilot.reconcile import Reconciler
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
@@ -81,6 +82,7 @@ class FakeAgent:
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.work_items.append(work)),
             database_memory=SimpleNamespace(known=None, note_generation=lambda _: None),
             reported_troubles=(),
+            opening=Opening(),
             unresponsive={},
             found=None,
             node_id=1,

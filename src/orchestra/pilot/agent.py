@@ -36,6 +36,7 @@ from orchestra.pilot.lease import LeaseRenewal, Renewal
 from orchestra.pilot.log_parts import LogPartSender
 from orchestra.pilot.logs import LogSender
 from orchestra.pilot.machine_watch import MachineWatch
+from orchestra.pilot.opening import OpeningWatch
 from orchestra.pilot.options import PilotOptions, make_launch_config, pilot_hello
 from orchestra.pilot.reconcile import Reconciler
 from orchestra.pilot.spawn import Spawner
@@ -107,6 +108,12 @@ class Agent:
         self.log_part_sender = LogPartSender(context)
         self.disk_guard = DiskGuard(context, self._resume_claims)
         self.machine_watch = MachineWatch(context, self._resume_claims)
+        self.opening_watch = OpeningWatch(
+            context.opening,
+            end_all=self._end_all,
+            opened=self._resume_claims,
+            tell=self.lease.renew_soon,
+        )
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
         self._signals = 0
@@ -149,9 +156,12 @@ class Agent:
         return min(due)
 
     def _supervise(self, now: float) -> float:
-        """Receive what keepers say: attempts have started or ended."""
+        """Receive what keepers say: attempts have started or ended. End those that may not run on."""
         return min(
-            self.supervisor.tick(now), self.incompatible_keepers.tick(now), self.volumes.tick(now)
+            self.supervisor.tick(now),
+            self.incompatible_keepers.tick(now),
+            self.volumes.tick(now),
+            self.opening_watch.tick(now),
         )
 
     def _report(self, now: float) -> float:
@@ -237,6 +247,10 @@ class Agent:
 
     def _resume_claims(self) -> None:
         self.claimer.wake(*Queue)
+
+    def _end_all(self, reason: str) -> None:
+        for key in list(self.context.state.attempts):
+            self.supervisor.end(key, reason)
 
     def _begin(self) -> None:
         enabled = self.context.state.enabled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from time import monotonic
 from uuid import UUID
@@ -83,6 +84,7 @@ class Claimer:
         self.context.troubles.pop("claims", None)
         keepers = self.context.keepers
         can_claim = keepers.all_connected and not self.context.is_disk_full
+        can_claim = can_claim and not self.context.opening.is_closed
         if keepers.current and can_claim and not self._claiming:
             self._claim(keepers.current)
         return self._poll_at
@@ -97,6 +99,7 @@ class Claimer:
         known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
         room, offered = room_to_fill(context.state, requested), allocator.offered(context.state)
+        room = replace(room, seconds_left=context.opening.seconds_left(boottime()))
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
         cursors = dict(policy.cursors)
 

@@ -19,6 +19,7 @@ from orchestra.pilot.db_thread import DatabaseThread
 from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.opening import Opening
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
 
@@ -46,6 +47,7 @@ class Context:
         found: what the agent finds on its machine; None until it has looked.
         adopted: the keepers of earlier agents have been looked for.
         superseded: another agent decides for the node now.
+        opening: the node's hours, and its planned drain.
         troubles: what `node list` shows, by the duty that reports it and its subject.
         check_disk: a keeper had no room for an outcome.
         stalled: attempts whose start a file system has delayed for too long, each with its task.
@@ -76,6 +78,7 @@ class Context:
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0
+    opening: Opening = field(default_factory=Opening)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     check_disk: bool = False
     stalled: dict[AttemptKey, int] = field(default_factory=dict)

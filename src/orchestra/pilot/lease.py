@@ -84,6 +84,7 @@ class LeaseRenewal:
         found = context.found
         known = context.database_memory.known
         epoch = known.epoch if known else None
+        window = context.opening.window
 
         def call(conn: psycopg.Connection) -> Renewal | None:
             asked_at = boottime()
@@ -98,6 +99,7 @@ class LeaseRenewal:
                     troubles=reported,
                     silent=silent,
                     found=None if found is self._found else found,
+                    window=window,
                     epoch=epoch,
                 )
             except DatabaseReplaced:
@@ -140,6 +142,8 @@ class LeaseRenewal:
             self.context.claim_policy.reset()
         state.enabled.update(reply.enabled)
         state.memory_bytes = reply.memory_bytes
+        drain_in = inf if reply.drain_in is None else reply.drain_in
+        self.context.opening.learn(reply.open_hours, renewal.asked_at + drain_in)
         for key, reason in reply.end:
             self._supervisor.end(key, reason)
         for key, reason in reply.recall:

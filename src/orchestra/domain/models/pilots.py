@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from orchestra.domain.models.cluster import DatabaseIdentity
@@ -56,6 +57,21 @@ class KeeperHello:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """When a node opens and closes next, as its pilot says.
+
+    Args:
+        opens_at: None while it is open.
+        closes_at: None for a node without hours.
+        utc_offset: how far its clock is ahead of UTC, in seconds.
+    """
+
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    utc_offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatReply:
     """The database's reply to an agent at each attach and renewal.
 
@@ -72,6 +88,8 @@ class HeartbeatReply:
         identity: the identity of the database; at an attach.
         memory_bytes: what the operator has enabled, None for all that the agent finds.
         generation: how often conductors have renewed their terms; at a renewal.
+        open_hours: the node's hours (domain/opening_hours.py), None for always.
+        drain_in: seconds until the node will be drained, None if that is not planned.
     """
 
     node_id: int
@@ -86,6 +104,8 @@ class HeartbeatReply:
     identity: DatabaseIdentity | None = None
     generation: int = 0
     memory_bytes: int | None = None
+    open_hours: str | None = None
+    drain_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

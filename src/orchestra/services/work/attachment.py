@@ -18,7 +18,7 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models.cluster import KnownDatabase
 from orchestra.domain.models.nodes import FoundResources
-from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello
+from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello, Window
 from orchestra.domain.states import Queue
 from orchestra.domain.storable import storable as made_storable
 from orchestra.domain.storable import with_storable_texts
@@ -83,7 +83,13 @@ def attach(
         fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
         fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
         return HeartbeatReply(
-            node.id, lease, node.enabled, identity=identity, memory_bytes=node.memory_bytes
+            node.id,
+            lease,
+            node.enabled,
+            identity=identity,
+            memory_bytes=node.memory_bytes,
+            open_hours=node.open_hours,
+            drain_in=node.drain_in,
         )
 
     return in_transaction(conn, work)
@@ -175,6 +181,7 @@ def renew(
     troubles: Sequence[Trouble] = (),
     silent: Sequence[str] = (),
     found: FoundResources | None = None,
+    window: Window | None = None,
     epoch: int | None = None,
 ) -> HeartbeatReply:
     """Renew the leases of an agent's keepers, and return what is requested of the node. May be repeated.
@@ -184,6 +191,7 @@ def renew(
         troubles: what the pilot reports about itself, for `node list`.
         silent: folders and files that do not respond on its machine.
         found: what it finds on its machine, None for no change.
+        window: when the node opens and closes, by its clock; None if it has no hours, as far as the pilot knows.
         epoch: as returned by `attach`.
 
     Raises:
@@ -197,7 +205,7 @@ def renew(
     def work() -> HeartbeatReply:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise DatabaseReplaced
-        requests = pilots.renew_pilot(conn, node_id, agent, said, dead, changed)
+        requests = pilots.renew_pilot(conn, node_id, agent, said, dead, changed, window)
         if requests is None:
             return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
@@ -212,6 +220,8 @@ def renew(
             fenced=pilots.fenced_keepers(conn, keepers),
             generation=requests.generation,
             memory_bytes=requests.memory_bytes,
+            open_hours=requests.open_hours,
+            drain_in=requests.drain_in,
         )
 
     return in_transaction(conn, work)

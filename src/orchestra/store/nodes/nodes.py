@@ -38,6 +38,8 @@ class LockedNode:
     started_by: str | None
     labels: Mapping[str, str]
     memory_bytes: int | None
+    open_hours: str | None
+    drain_in: float | None
 
     @property
     def enabled(self) -> dict[Queue, int]:

@@ -6,7 +6,7 @@ with noted as (
     update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
 )
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
-    n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained,
+    is_drained(n) or p.leave or exists (select from cluster where settling_since is not null) as drained,
     n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch
 from pilot p
 join node n on n.id = p.node_id

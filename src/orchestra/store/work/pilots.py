@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from orchestra.domain import troubles
 from orchestra.domain.leases import KeeperSilence
 from orchestra.domain.models.nodes import FoundResources
-from orchestra.domain.models.pilots import KeeperHello, PilotHello
+from orchestra.domain.models.pilots import KeeperHello, PilotHello, Window
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.store.driver.sql import load
@@ -66,6 +66,8 @@ class NodeRequests:
     leave_now: bool
     generation: int
     memory_bytes: int | None
+    open_hours: str | None
+    drain_in: float | None
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -206,8 +208,9 @@ def renew_pilot(
     said: Sequence[Trouble],
     silent: Sequence[str] = (),
     found: FoundResources | None = None,
+    window: Window | None = None,
 ) -> NodeRequests | None:
-    """Record that an agent is alive, its troubles and what it finds; None if another agent decides for the node."""
+    """Record that an agent is alive, and what it says; None if another agent decides for the node."""
     params = {
         "node": node,
         "agent": agent,
@@ -215,17 +218,13 @@ def renew_pilot(
         "troubles": Jsonb([troubles.to_record(trouble) for trouble in said]),
         "silent": list(silent),
         "found": _found(found),
+        **asdict(window or Window()),
     }
     row = _row(conn, SQL.renew_pilot, params)
     if row is None:
         return None
-    return NodeRequests(
-        enabled=_enabled(row),
-        leave=row["leave"],
-        leave_now=row["leave_now"],
-        generation=row["generation"],
-        memory_bytes=row["memory_bytes"],
-    )
+    names = ("leave", "leave_now", "generation", "memory_bytes", "open_hours", "drain_in")
+    return NodeRequests(_enabled(row), **{name: row[name] for name in names})
 
 
 def renew_keepers(

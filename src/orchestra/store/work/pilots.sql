@@ -88,17 +88,17 @@ select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 -- its machine yet says nothing of it; what an earlier one found there stays until then.
 insert into pilot
     (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol,
-    runtimes, knows_revisions, log_sender, person_id, found)
+    runtimes, knows_revisions, log_sender, knows_hours, person_id, found)
 values
     (%(node)s, %(agent)s, %(machine)s, %(boot)s, %(host)s, %(pid)s, %(account)s, %(is_root)s, %(serve_all)s,
-    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true, %(agent)s,
+    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s, true, %(agent)s, %(agent)s,
     (select id from person where name = %(user)s), %(found)s)
 on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
     runtimes = excluded.runtimes, knows_revisions = true,
-    log_sender = excluded.agent,
+    log_sender = excluded.agent, knows_hours = excluded.agent,
     found = coalesce(excluded.found, case when pilot.machine_id = excluded.machine_id then pilot.found end),
     person_id = case
         when is_online(pilot)
@@ -115,10 +115,12 @@ update node set lost_at = null where id = %(node)s and lost_at is not null
 -- Programs of the previous version read the message, which has the sentences of the troubles.
 update pilot p set
     seen_at = now(), gone_at = null, silent = %(silent)s, found = coalesce(%(found)s, found),
-    message = %(message)s, troubles = %(troubles)s, troubles_agent = agent
+    message = %(message)s, troubles = %(troubles)s, troubles_agent = agent,
+    opens_at = %(opens_at)s, closes_at = %(closes_at)s, utc_offset = %(utc_offset)s
 from node n
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
-returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled, n.memory_bytes,
+returning p.leave, p.leave_now, is_drained(n) as drained, n.cpu_enabled, n.gpu_enabled,
+    n.memory_bytes, n.open_hours, drain_in(n),
     (select beat from leader where duty = 'conductor') as generation
 
 -- name: renew_keepers

@@ -86,6 +86,14 @@ alter table node
     add column drain_at_reason text,
     add check ((drain_at is null) = (drain_at_by is null));
 
+-- Whether no new job starts on a node, also before the conductor has noted that the moment of a planned drain has come.
+create function is_drained(n node) returns boolean stable parallel safe language sql
+return n.drained_at is not null or coalesce(n.drain_at <= now(), false);
+
+-- Seconds until a planned drain; null if none is.
+create function drain_in(n node) returns double precision stable parallel safe language sql
+return extract(epoch from n.drain_at - now())::double precision;
+
 -- found: what the agent finds on its machine, with the fields of FoundResources (domain/models/nodes.py); null of schema 15's,
 -- which know slots only. closes_at: when the node's hours end, by its own clock; opens_at: when they begin again; both null
 -- for a node without hours, opens_at is null while it is open. utc_offset: how far its clock is ahead of UTC, in seconds.
