@@ -9,17 +9,20 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.resources import Room
-from orchestra.domain.states import HoldCause, Queue
+from orchestra.domain.states import Cause, HoldCause, JobState, Queue
 from orchestra.services import work
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.tasks import task_mutations
-from orchestra.store.work import claims
+from orchestra.store.work import attempts, claims, reports
+from orchestra.store.work.reports import JobEnd
 from support.server import Server
 from support.world import Pilot, World
 
@@ -202,6 +205,21 @@ def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
     found = plan(crowded.conn, load("work/reports").lock_attempts, params)
     assert walked(found) == set()
     assert {"job_pkey", "attempt_pkey"} <= indexes(found)
+
+
+def test_ends_are_recorded_and_what_was_used_is_added_by_keys(crowded: World, pilot: Pilot) -> None:
+    ends = []
+    for task, index, number, token in zip(*_some_attempts(crowded).values(), strict=True):
+        outcome = Outcome(AttemptKey(task, index, number, token), Cause.EXIT, exit_status=0)
+        ends.append((outcome, JobEnd(JobState.RUNNING, JobState.DONE, False, False, False)))
+    keeper = attempts.LockedKeeper(pilot.keeper, pilot.node, "reader", 1, 0, False, None)
+    asked = Mock()
+    reports.record_ends(asked, keeper, ends, who="pilot reader", sequence=1)
+    crowded.conn.execute("set enable_seqscan = off")  # as on a pilot's connection
+    found = plan(crowded.conn, *asked.execute.call_args.args)
+    crowded.conn.execute("reset enable_seqscan")
+    assert walked(found) == set()
+    assert {"job_pkey", "attempt_pkey", "usage_daily_pkey"} <= indexes(found)
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ class Life:
         if not state.is_live:
             assert counts.living == 0
         assert self.world.conn.execute(_HIDDEN, [self.task]).fetchall() == []
+        assert self.world.usage() == self.world.true_usage()
 
     @property
     def removed(self) -> int:
@@ -296,7 +297,8 @@ def test_states_move_along_the_table_and_counts_are_exact(
 ) -> None:
     first = connections[0]
     first.execute(
-        "truncate job, attempt, event, task_count, task, task_input, node, pilot, keeper, person cascade"
+        "truncate job, attempt, event, task_count, task, task_input, node, pilot, keeper, person, usage_daily "
+        "cascade"
     )
     world = Life(World(first), connections[1:], test_jobs, retries, limit)
     for name, *args in life:

@@ -21,6 +21,8 @@ from orchestra.services import work
 from orchestra.store.tasks import live_tasks
 from support.people import interface
 
+_AMOUNTS = "seconds, failed_seconds, lost_seconds, cpu_seconds, gpu_seconds, memory_byte_seconds"
+
 
 @dataclass
 class Pilot:
@@ -181,6 +183,28 @@ class World:
             [task],
         )
         return Counts(**dict(rows.fetchall()))
+
+    def usage(self) -> dict[Any, tuple[float, ...]]:
+        """What the days say that attempts took, by day, task, revision and node; rounded, since sums are of floats."""
+        return self._usage_of(
+            "select day, task_id, revision, node_id, cpus, gpu_milli, memory_bytes, attempts, done, failed, lost, "
+            f"{_AMOUNTS} from usage_daily where attempts <> 0"
+        )
+
+    def true_usage(self) -> dict[Any, tuple[float, ...]]:
+        """The same, summed over the attempts."""
+        sums = ", ".join(
+            f"sum(u.{name})"
+            for name in ("attempts", "done", "failed", "lost", *_AMOUNTS.split(", "))
+        )
+        return self._usage_of(
+            f"select u.day, a.task_id, a.revision, a.node_id, r.cpus, r.gpu_milli, r.memory_bytes, {sums} "
+            "from attempt a, usage_of(a) u, usage_row(a.task_id, a.revision, a.node_id) r group by 1, 2, 3, 4, 5, 6, 7"
+        )
+
+    def _usage_of(self, statement: str) -> dict[Any, tuple[float, ...]]:
+        rows = self.conn.execute(statement).fetchall()
+        return {row[:4]: tuple(round(float(value), 3) for value in row[4:]) for row in rows}
 
     def conduct(self, rounds: int = 1) -> None:
         """Carry out the conductor's duties for tasks."""

@@ -68,6 +68,7 @@ def record(
         [(ending.outcome, ending.job) for ending in endings],
         who=who,
         sequence=max(known, default=None),
+        late={found.key for found in locked if found.lost},
     )
     metrics.keep(conn, [ending.outcome for ending in endings])
     limited = {found.key.task_id: found.queue for found in locked if found.limited}

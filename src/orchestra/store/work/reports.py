@@ -93,10 +93,12 @@ def record_ends(
     *,
     who: str,
     sequence: int | None,
+    late: Collection[AttemptKey] = (),
 ) -> None:
-    """Record outcomes in their attempts and, if accepted, in their jobs, with events.
+    """Record outcomes in their attempts and, if accepted, in their jobs, with events; count what the attempts took.
 
     Args:
+        late: the attempts that were declared lost before.
         who: recorded in the events.
         sequence: the highest sequence number of the keeper's outcomes.
     """
@@ -126,6 +128,7 @@ def record_ends(
         "log_tails": Blobs([o.log_tail for o in outcomes]),
         "image_digests": Texts([o.image_digest for o in outcomes]),
         "inputs_notes": Texts([o.inputs_note for o in outcomes]),
+        "late": Bools([o.key in late for o in outcomes]),
         "keeper": keeper.id,
         "node": keeper.node_id,
         "who": who,

@@ -140,29 +140,156 @@ create index reservation_of_task on reservation (task_id);
 -- Seconds in which its devices computed, summed over them.
 alter table attempt add column gpu_seconds double precision;
 
--- What ended attempts asked for and used, by the day on which they ended. Kept when tasks, nodes and users are deleted, so
--- it has names. Times are in seconds; memory in byte seconds. failed_: of attempts that failed; lost_: of those that were
--- lost, pre-empted or ended with their node.
+-- What ended attempts took, by the day (UTC) on which they ended. Kept when tasks, nodes and users are deleted, so it has
+-- names. Only attempts that had a process count.
+-- cpus, gpu_milli, memory_bytes: what each of them held, whether it used it or not.
+-- done, failed, lost: how many ended so (way_of_ending); the others were killed.
+-- seconds: how long they held that, together; failed_seconds, lost_seconds: those that failed or were lost.
+-- cpu_seconds, gpu_seconds, memory_byte_seconds: what was measured.
+-- A row is updated with each batch of outcomes, so there is room to do that in place.
 create table usage_daily (
-    day             date not null,
-    task_id         integer not null,
-    node_id         integer not null,
-    task            text not null,
-    owner           text not null,
-    node            text not null,
-    queue           queue not null,
-    attempts        bigint not null default 0,
-    seconds         double precision not null default 0,
-    cpu_requested   double precision not null default 0,
-    cpu_used        double precision not null default 0,
-    gpu_requested   double precision not null default 0,
-    gpu_used        double precision not null default 0,
-    memory_requested double precision not null default 0,
-    memory_used     double precision not null default 0,
-    failed_cpu      double precision not null default 0,
-    failed_gpu      double precision not null default 0,
-    lost_cpu        double precision not null default 0,
-    lost_gpu        double precision not null default 0,
-    last_ended_at   timestamptz not null,
-    primary key (day, task_id, node_id)
-);
+    day                 date not null,
+    task_id             integer not null,
+    revision            integer not null,
+    node_id             integer not null,
+    task                text not null,
+    owner               text not null,
+    node                text not null,
+    queue               queue not null,
+    cpus                integer not null,
+    gpu_milli           integer not null,
+    memory_bytes        bigint not null,
+    attempts            bigint not null,
+    done                bigint not null,
+    failed              bigint not null,
+    lost                bigint not null,
+    seconds             double precision not null,
+    failed_seconds      double precision not null,
+    lost_seconds        double precision not null,
+    cpu_seconds         double precision not null,
+    gpu_seconds         double precision not null,
+    memory_byte_seconds double precision not null,
+    primary key (day, task_id, revision, node_id)
+) with (fillfactor = 50);
+
+-- counted: whether the statement that recorded the end has counted it in usage_daily; if not, the trigger below does.
+alter table attempt add column counted boolean not null default false;
+
+-- How an attempt ended: done, failed, killed or lost. A lost one has no observed end, came too late to count, or was ended
+-- or could not run through no fault of its job.
+create function way_of_ending(cause text, exit_status integer, accepted boolean)
+returns text immutable parallel safe language sql
+return case
+    when cause is null or not accepted then 'lost'
+    when cause = 'exit' and exit_status = 0 then 'done'
+    when cause in ('exit', 'signal', 'out_of_memory', 'gpu_out_of_memory', 'timeout', 'not_complete') then 'failed'
+    when cause = 'ended' then 'killed'
+    else 'lost'
+end;
+
+-- How long an attempt held what it asked for: until it was given up, if its end is not known.
+create function seconds_held(started_at timestamptz, ended_at timestamptz, lost_at timestamptz, seconds double precision)
+returns double precision immutable parallel safe language sql
+return case
+    when ended_at is not null then coalesce(seconds, 0)
+    else greatest(extract(epoch from lost_at - started_at)::double precision, 0)
+end;
+
+-- What one attempt adds to usage_daily; nothing if it is open or never had a process. For many attempts at once,
+-- record_ends (store/work/reports.sql) does the same.
+create function usage_of(a attempt)
+returns table (
+    day date, attempts bigint, done bigint, failed bigint, lost bigint,
+    seconds double precision, failed_seconds double precision, lost_seconds double precision,
+    cpu_seconds double precision, gpu_seconds double precision, memory_byte_seconds double precision
+)
+immutable parallel safe language sql
+begin atomic
+    select
+        (coalesce(a.ended_at, a.lost_at) at time zone 'UTC')::date,
+        1::bigint, (e.ending = 'done')::integer::bigint, (e.ending = 'failed')::integer::bigint,
+        (e.ending = 'lost')::integer::bigint,
+        e.seconds,
+        case when e.ending = 'failed' then e.seconds else 0 end,
+        case when e.ending = 'lost' then e.seconds else 0 end,
+        coalesce(a.cpu_seconds, 0), coalesce(a.gpu_seconds, 0), coalesce(a.max_rss_bytes * e.seconds, 0)
+    from (
+        select
+            way_of_ending(a.cause, a.exit_status, a.accepted) as ending,
+            seconds_held(a.started_at, a.ended_at, a.lost_at, a.seconds) as seconds
+    ) as e
+    where a.started_at is not null and not is_open(a);
+end;
+
+-- The first columns of the rows of usage_daily: whose a revision of a task is, and what its jobs hold of a node. An
+-- exclusive one holds all that is enabled.
+create function usage_row(the_task integer, revision integer, the_node integer)
+returns table (
+    task text, owner text, node text, queue queue, cpus integer, gpu_milli integer, memory_bytes bigint
+)
+stable parallel safe language sql
+begin atomic
+    select
+        t.name, p.name, coalesce(n.name, '(deleted)'), r.queue,
+        greatest(r.cpus, case when r.exclusive then n.cpu_enabled end),
+        greatest(r.gpu_milli_taken, case when r.exclusive then 1000 * n.gpu_enabled end),
+        coalesce(r.memory_bytes, 0)
+    from task t
+    join person p on p.id = t.owner_id
+    join revision r on r.task_id = t.id and r.number = usage_row.revision
+    left join node n on n.id = the_node
+    where t.id = the_task;
+end;
+
+-- Adds to a row of usage_daily, which is made if there is none.
+create function add_usage(
+    day date, task_id integer, revision integer, node_id integer, attempts bigint, done bigint, failed bigint,
+    lost bigint, seconds double precision, failed_seconds double precision, lost_seconds double precision,
+    cpu_seconds double precision, gpu_seconds double precision, memory_byte_seconds double precision
+)
+returns void language sql
+begin atomic
+    insert into usage_daily as u
+    select
+        add_usage.day, add_usage.task_id, add_usage.revision, add_usage.node_id, r.*, add_usage.attempts,
+        add_usage.done, add_usage.failed, add_usage.lost, add_usage.seconds, add_usage.failed_seconds,
+        add_usage.lost_seconds, add_usage.cpu_seconds, add_usage.gpu_seconds, add_usage.memory_byte_seconds
+    from usage_row(add_usage.task_id, add_usage.revision, add_usage.node_id) r
+    on conflict on constraint usage_daily_pkey do update set
+        attempts = u.attempts + excluded.attempts,
+        done = u.done + excluded.done,
+        failed = u.failed + excluded.failed,
+        lost = u.lost + excluded.lost,
+        seconds = u.seconds + excluded.seconds,
+        failed_seconds = u.failed_seconds + excluded.failed_seconds,
+        lost_seconds = u.lost_seconds + excluded.lost_seconds,
+        cpu_seconds = u.cpu_seconds + excluded.cpu_seconds,
+        gpu_seconds = u.gpu_seconds + excluded.gpu_seconds,
+        memory_byte_seconds = u.memory_byte_seconds + excluded.memory_byte_seconds;
+end;
+
+-- Counts ends that pilots of schema 15 record, and outcomes of attempts that were counted as lost.
+create function attempt_ended() returns trigger language plpgsql as $$
+begin
+    perform add_usage(
+        u.day, new.task_id, new.revision, new.node_id, sign * u.attempts, sign * u.done, sign * u.failed, sign * u.lost,
+        sign * u.seconds, sign * u.failed_seconds, sign * u.lost_seconds, sign * u.cpu_seconds, sign * u.gpu_seconds,
+        sign * u.memory_byte_seconds
+    )
+    from (select -1 as sign, o.* from usage_of(old) o union all select 1, n.* from usage_of(new) n) as u;
+    return null;
+end
+$$;
+create trigger attempt_ended after update of ended_at, lost_at on attempt
+    for each row when (old.ended_at is not null or old.lost_at is not null or not new.counted)
+    execute function attempt_ended();
+
+-- What has ended so far.
+select add_usage(
+    u.day, a.task_id, a.revision, a.node_id, sum(u.attempts)::bigint, sum(u.done)::bigint, sum(u.failed)::bigint,
+    sum(u.lost)::bigint, sum(u.seconds), sum(u.failed_seconds), sum(u.lost_seconds), sum(u.cpu_seconds),
+    sum(u.gpu_seconds), sum(u.memory_byte_seconds)
+)
+from attempt a
+cross join lateral usage_of(a) u
+group by u.day, a.task_id, a.revision, a.node_id;
