@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,14 @@ from orchestra.domain.gpus import Gpu, Sample, visible, visible_devices
 from orchestra.domain.models.nodes import Device
 from orchestra.gpus import reader
 from orchestra.gpus.reader import GpusUnknown, Reader
-from orchestra.pilot.gpus import find
+from orchestra.pilot.gpu_processes import Ours
+from orchestra.pilot.gpus import look
 from support import nvml
 from support.nvml import Nvml
 from support.waiting import wait_until
 
 # Which are visible
+
 
 A100, H100, OTHER_H100 = BOARDS = [
     Gpu("GPU-11111111-2222", "NVIDIA A100-SXM4-40GB"),
@@ -158,6 +159,12 @@ def driver() -> Iterator[Reader]:
     found.close()
 
 
+def offered(driver: Reader) -> list[str] | None:
+    """The devices that a pilot offers."""
+    devices = look(driver, Ours()).devices
+    return None if devices is None else [device.uuid for device in devices]
+
+
 @pytest.mark.parametrize("library", ["now", "before R510"], indirect=True)
 def test_what_nvml_says_of_boards(library: Nvml, driver: Reader) -> None:
     at_zero = replace(FORTY, processes=[41, 7, 41], util=130)
@@ -216,7 +223,7 @@ def test_a_divided_board_has_parts(library: Nvml, driver: Reader) -> None:
     assert divided.parts[0].memory_bytes == 19968 << 20
     assert divided.parts[1].alias == "MIG-GPU-40/2/0"
     assert divided.parts[0].samples == ()
-    assert [device.uuid for device in find() or ()] == ["MIG-0", "MIG-1", "GPU-80"]
+    assert offered(driver) == ["MIG-0", "MIG-1", "GPU-80"]
 
 
 def test_a_board_that_has_failed_keeps_its_index(
@@ -233,7 +240,7 @@ def test_a_board_that_has_failed_keeps_its_index(
         boards = driver.look() or ()
         assert list(gpus.failures(boards)) == [f"GPU 1 cannot be used: {why}"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
-    assert [device.uuid for device in find() or ()] == ["GPU-80"]
+    assert offered(driver) == ["GPU-80"]
 
 
 def test_a_board_that_this_account_may_not_use_has_no_index(
@@ -241,7 +248,7 @@ def test_a_board_that_this_account_may_not_use_has_no_index(
 ) -> None:
     library.describe(nvml.Gpu("GPU-1", handle=nvml.NO_PERMISSION), FORTY, EIGHTY)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert [device.uuid for device in find() or ()] == ["GPU-80"]
+    assert offered(driver) == ["GPU-80"]
 
 
 def test_what_nvml_may_not_say_is_unknown(library: Nvml, driver: Reader) -> None:
@@ -264,28 +271,38 @@ def test_a_driver_that_does_not_work(library: Nvml, driver: Reader) -> None:
     library.describe(FORTY, fail={"nvmlInitWithFlags": nvml.VERSION_MISMATCH})
     with pytest.raises(GpusUnknown, match=r"does not work: RM has detected .* mismatch"):
         driver.look()
-    assert find() == ()
+    assert offered(driver) == []
     library.describe(FORTY)  # the module was loaded again
     assert driver.look()
-    assert driver._helper
-    os.kill(driver._helper.pid, signal.SIGKILL)
-    with pytest.raises(GpusUnknown, match="has ended"):
-        driver.look()
+
+
+def test_a_helper_that_was_killed_is_replaced(library: Nvml, driver: Reader) -> None:
+    library.describe(FORTY)
     assert driver.look()
+    first = driver._helper
+    assert first
+    first.kill()
+    first.wait(10)
+    assert driver.look()
+    library.describe(FORTY, hang=["nvmlDeviceGetCount_v2"])
+    assert driver._helper
+    threading.Timer(0.3, driver._helper.kill).start()
+    with pytest.raises(GpusUnknown, match="has ended with status -9"):
+        driver.look()
 
 
-def test_without_a_driver_the_number_is_unknown(library: Nvml) -> None:
+def test_without_a_driver_the_number_is_unknown(library: Nvml, driver: Reader) -> None:
     library.describe(FORTY, fail={"nvmlInitWithFlags": nvml.DRIVER_NOT_LOADED})
-    assert find() is None
+    assert offered(driver) is None
     library.describe()
-    assert find() == ()
+    assert offered(driver) == []
 
 
 def test_without_the_library_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "LIBRARY", "libnvidia-ml-of-no-machine.so")
     monkeypatch.setattr(reader, "is_installed", reader.is_installed.__wrapped__)
     monkeypatch.setattr(reader, "_start", lambda: pytest.fail("a process was started"))
-    assert find() is None
+    assert reader.look() is None
 
 
 @pytest.mark.needs("nvidia gpu")

@@ -8,9 +8,9 @@ from math import inf
 from types import SimpleNamespace
 from typing import Any
 
-from orchestra.domain.models.nodes import Device, FoundResources
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.pilot import machine_watch
-from orchestra.pilot.machine_watch import LOOK_EVERY, MachineWatch, named_devices
+from orchestra.pilot.machine_watch import LOOK_EVERY, MachineWatch
 from orchestra.pilot.state import PilotState
 
 
@@ -18,7 +18,7 @@ def test_a_change_is_noted_once_and_work_is_looked_for() -> None:
     looks: list[tuple[Callable[[FoundResources], None], Callable[[Exception], None]]] = []
     resumed: list[int] = []
     context: Any = SimpleNamespace(
-        found=None,
+        unseen={"machine"},
         state=PilotState(),
         workers=SimpleNamespace(submit=lambda _, then, failed, **__: looks.append((then, failed))),
     )
@@ -27,23 +27,19 @@ def test_a_change_is_noted_once_and_work_is_looked_for() -> None:
     assert watch.tick(100.0) == watch.tick(200.0) == inf, "one look at a time"
     [(then, _)] = looks
     then(here)
-    assert context.found is context.state.found is here
+    assert context.state.found == here
+    assert context.unseen == set()
+    known = context.state.found
     assert watch.tick(100.0 + LOOK_EVERY - 1) == 100.0 + LOOK_EVERY
     watch.tick(100.0 + LOOK_EVERY)
     then(replace(here))
-    assert context.found is here, "the database knows this one"
+    assert context.state.found is known, "the database knows this one"
     watch.tick(100.0 + 2 * LOOK_EVERY)
     looks[-1][1](OSError("no"))
     watch.tick(100.0 + 3 * LOOK_EVERY)
     then(replace(here, memory_bytes=2**35))
     assert context.state.found.memory_bytes == 2**35
     assert len(resumed) == 2
-
-
-def test_devices_are_those_that_are_named() -> None:
-    assert named_devices(None) is None
-    assert named_devices("") == ()
-    assert named_devices("1,GPU-a") == (Device("1"), Device("GPU-a"))
 
 
 def test_this_machine_has_processors_and_memory() -> None:

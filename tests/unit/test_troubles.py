@@ -21,6 +21,8 @@ WORDS = {
     "an outcome could not be reported: see /x/1": troubles.set_aside("/x/1"),
     "runs 2 jobs that the database, which was replaced by an older one, does not know: 3/0 and 3/1":
         troubles.unknown_attempts(["3/0", "3/1"]),
+    "GPU 1 is used by process 7 (a), so no job starts on it":
+        troubles.gpu_used("GPU 1", "process 7 (a)"),
     "its conductor failed and is restarting: odd": troubles.conductor_failed("odd", again=True),
 }  # fmt: skip
 

@@ -215,6 +215,12 @@ class Settings:
         300.0,
         shown='"5 min"',
     )
+    avoid_busy_gpus: bool = _setting(
+        "flag",
+        "whether this node starts no jobs on a GPU on which processes compute that are not its own; on or off",
+        True,
+        shown="on",
+    )
     dumps_kept: int = _setting(
         "number",
         "how many dumps from before upgrades are kept, below `data_dir`; 0 makes none",

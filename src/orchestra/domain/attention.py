@@ -86,7 +86,7 @@ class Facts:
 _TOLD = frozenset(
     {
         Kind.ROOM, Kind.SILENT, Kind.KEEPER, Kind.REPORTS, Kind.UNKNOWN_ATTEMPTS, Kind.RUNTIME, Kind.DATABASE,
-        Kind.CONDUCTOR, Kind.OTHER,
+        Kind.CONDUCTOR, Kind.GPU, Kind.OTHER,
     }
 )  # fmt: skip
 """Troubles of a pilot that need somebody; the others are about one task, or pass by themselves."""

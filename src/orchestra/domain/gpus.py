@@ -115,6 +115,16 @@ def failures(boards: Iterable[Gpu]) -> Iterator[str]:
             yield f"GPU {index} cannot be used: {board.failure}"
 
 
+def names(boards: Iterable[Gpu]) -> dict[str, str]:
+    """Return for people the names of boards and MIG devices by their UUIDs, numbered as by nvidia-smi."""
+    found: dict[str, str] = {}
+    for index, board in enumerate(boards):
+        found[board.uuid] = f"GPU {index}"
+        for number, part in enumerate(board.parts or ()):
+            found[part.uuid] = f"MIG device {number} of GPU {index}"
+    return found
+
+
 def in_words(devices: Iterable[Device]) -> str:
     """Return text such as "NVIDIA A100-SXM4-40GB x 2, 43 GB each"."""
     kinds = Counter((device.model or "GPU", device.memory_bytes) for device in devices)

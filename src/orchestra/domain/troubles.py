@@ -38,6 +38,10 @@ class Kind(StrEnum):
     """Jobs run that the database does not know."""
     RUNTIME = "runtime"
     """A container engine does not answer."""
+    GPU = "gpu"
+    """A GPU cannot be used."""
+    GPU_USED = "gpu_used"
+    """A GPU is used by processes that are no jobs."""
     DATABASE = "database"
     """The database refuses the pilot, or keeps its requests waiting."""
     CONDUCTOR = "conductor"
@@ -190,6 +194,15 @@ def runtime_silent(runtime: str, why: str) -> Trouble:
         Kind.RUNTIME,
         f"{runtime} does not answer properly, so the end of some jobs cannot be determined: {why}",
     )
+
+
+def gpus(why: str) -> Trouble:
+    return Trouble(Kind.GPU, why.removesuffix("."))
+
+
+def gpu_used(gpu: str, who: str) -> Trouble:
+    """`gpu` and `who` are for people: `GPU 1`, `process 4711 (python, ana), which is no job of this node`."""
+    return Trouble(Kind.GPU_USED, f"{gpu} is used by {who}, so no job starts on it")
 
 
 def database(why: str) -> Trouble:

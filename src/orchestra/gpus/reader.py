@@ -87,6 +87,9 @@ class Reader:
         if self._hanging and self._hanging.poll() is None:
             raise _silent(self._hanging.pid)
         self._hanging = None
+        if self._helper and self._helper.poll() is not None:  # somebody has ended it
+            _end(self._helper)
+            self._helper = None
         helper, self._helper = self._helper or _start(), None
         try:
             line = _answer(helper, within)
@@ -98,7 +101,7 @@ class Reader:
         except ValueError:
             _end(helper)
             raise GpusUnknown(
-                f"The process that asks NVIDIA's driver has ended with exit status {helper.returncode}."
+                f"The process that asks NVIDIA's driver has ended with status {helper.returncode}."
             ) from None
         if "error" in answer:
             _end(helper)

@@ -28,6 +28,7 @@ from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.database_memory import DatabaseMemory
 from orchestra.pilot.db_thread import DatabaseCallbacks, DatabaseThread
 from orchestra.pilot.disk_guard import DiskGuard
+from orchestra.pilot.gpus import GpuWatch
 from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
 from orchestra.pilot.keeper_manager import KeeperManager
@@ -114,6 +115,7 @@ class Agent:
             opened=self._resume_claims,
             tell=self.lease.renew_soon,
         )
+        self.gpu_watch = GpuWatch(context, self._resume_claims, avoid_busy=options.avoid_busy_gpus)
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
         self._signals = 0
@@ -174,6 +176,7 @@ class Agent:
             self.keeper_manager.tick(now),
             self.disk_guard.tick(now),
             self.machine_watch.tick(now),
+            self.gpu_watch.tick(now),
             self.container_reaper.tick(now),
             self.lease.tick(now),
             self.reconciler.tick(now),
@@ -389,6 +392,7 @@ class Agent:
             self._detach()
         context.database.stop(0.5 if jobs_run_on else DETACH_SECONDS)
         self._flush()
+        self.gpu_watch.close()
         for handle in context.keepers.handles.values():
             handle.close()
         if self._conductor:

@@ -44,7 +44,7 @@ class Context:
             agents.
         tasks: what the database has said about tasks; each revision is known for good.
         versions: files of data sets that known tasks read; used by the database thread.
-        found: what the agent finds on its machine; None until it has looked.
+        unseen: parts of the machine at which the agent has not looked yet.
         adopted: the keepers of earlier agents have been looked for.
         superseded: another agent decides for the node now.
         opening: the node's hours, and its planned drain.
@@ -74,7 +74,7 @@ class Context:
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
     request: int = 0
-    found: FoundResources | None = None
+    unseen: set[str] = field(default_factory=lambda: {"machine", "gpus"})
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0
@@ -85,6 +85,11 @@ class Context:
     unresponsive: dict[str, str] = field(default_factory=dict)
     avoided: dict[int, float] = field(default_factory=dict)
     failed_starts: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def found(self) -> FoundResources | None:
+        """What the agent finds on its machine; None until it has looked at all of it."""
+        return None if self.unseen else self.state.found
 
     @property
     def leases_expire(self) -> bool:

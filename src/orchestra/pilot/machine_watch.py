@@ -1,16 +1,14 @@
-"""What the machine has for jobs: processors, memory and GPUs, which may change while the pilot runs."""
+"""What the machine has for jobs besides GPUs (gpus.py): processors and memory, which may change while it runs."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
-from orchestra.domain.gpus import visible_devices
-from orchestra.domain.models.nodes import Device, FoundResources
+from orchestra.domain.models.nodes import FoundResources
 from orchestra.files import machine_resources
-from orchestra.gpus import reader
 from orchestra.pilot import gpus
 from orchestra.pilot.context import Context
 
@@ -20,33 +18,17 @@ LOOK_EVERY = 30.0
 
 
 def at_start() -> FoundResources:
-    """Return what can be told at once: no GPUs yet where there is a driver to ask, which may take its time."""
-    return _found(() if reader.is_installed() else _named())
+    """Return what can be told at once."""
+    return replace(look(), devices=gpus.at_start())
 
 
 def look() -> FoundResources:
-    """Return what the machine has now. Runs in an I/O thread."""
-    devices = gpus.find()
-    return _found(_named() if devices is None else devices)
-
-
-def _found(devices: tuple[Device, ...] | None) -> FoundResources:
+    """Return what the machine has now, without its GPUs. Runs in an I/O thread."""
     return FoundResources(
         cpus=machine_resources.cpu_count(),
         memory_bytes=machine_resources.memory_bytes(),
         architecture=machine_resources.architecture(),
-        devices=devices,
     )
-
-
-def _named() -> tuple[Device, ...] | None:
-    return named_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-
-def named_devices(value: str | None) -> tuple[Device, ...] | None:
-    """Return the devices that CUDA_VISIBLE_DEVICES names; None if it is not set, so that their number is not known."""
-    names = visible_devices(value)
-    return None if names is None else tuple(map(Device, names))
 
 
 class MachineWatch:
@@ -71,8 +53,10 @@ class MachineWatch:
     def _seen(self, found: FoundResources) -> None:
         self._is_looking = False
         context = self.context
-        if found != context.found:
-            context.found = context.state.found = found
+        context.unseen.discard("machine")
+        found = replace(found, devices=context.state.found.devices)
+        if found != context.state.found:
+            context.state.found = found
             self._resume_claims()
 
     def _failed(self, error: Exception) -> None:

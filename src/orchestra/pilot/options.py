@@ -59,6 +59,7 @@ class PilotOptions:
         state_folder: the pilot's folder; by default `state_folder.pilot_folder`.
         runtimes: for containers, best first; without a container a shell of the machine runs the command.
         binds: what every container of this node sees of it.
+        avoid_busy_gpus: start no job on a GPU on which processes compute that are no jobs of the node.
         image_cache: the folder of pulled images; by default one in the pilot's folder.
         image_cache_size: bytes that they may take.
         image_pauses: seconds between two attempts to pull an image.
@@ -87,6 +88,7 @@ class PilotOptions:
     state_folder: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
     binds: tuple[Bind, ...] = ()
+    avoid_busy_gpus: bool = True
     image_cache: Path | None = None
     image_cache_size: int = 50_000_000_000
     image_pauses: tuple[float, ...] = PAUSES

@@ -120,6 +120,7 @@ def run_pilot(
         state_folder=pilot_folder(settings, cluster, spec.node),
         runtimes=container_runtimes(settings),
         binds=container_binds(settings),
+        avoid_busy_gpus=settings.avoid_busy_gpus,
         image_cache=settings.image_cache,
         image_cache_size=settings.image_cache_size,
         image_silence=settings.image_fetch_timeout,
