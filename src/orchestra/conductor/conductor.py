@@ -140,6 +140,7 @@ class Conductor:
     def _serve_tasks(self, tasks: list[live_tasks.LiveTask], woken: set[Queue]) -> None:
         """Carry out the duties for live tasks; adds to `woken` the queues in which work has appeared."""
         self._attempt_step("task order", lambda: self._rerank(tasks, woken))
+        self._attempt_step("reservations", lambda: self._reserve(tasks, woken))
         self._attempt_step("retries", lambda: self._end_back_off(woken))
         self._attempt_step("duration estimates", lambda: self._estimate(tasks))
         reset = partial(
@@ -219,6 +220,13 @@ class Conductor:
         fresh = self._order.rerank(self._conn, tasks)
         woken |= fresh
         self._wakeups.wake_on_commit(*fresh | self._wakeups.due)
+        return True
+
+    def _reserve(self, tasks: list[live_tasks.LiveTask], woken: set[Queue]) -> bool:
+        """Reserve nodes for jobs that fit on none now. Pilots of nodes that wait no longer are woken."""
+        fresh = self._order.reserve(self._conn, tasks)
+        woken |= fresh
+        self._wakeups.wake_on_commit(*fresh)
         return True
 
     def _end_back_off(self, woken: set[Queue]) -> bool:

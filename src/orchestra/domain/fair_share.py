@@ -42,6 +42,18 @@ class Load:
             jobs * request.exclusive,
         )
 
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            self.jobs + other.jobs,
+            self.cpus + other.cpus,
+            self.gpu_milli + other.gpu_milli,
+            self.memory_bytes + other.memory_bytes,
+            self.exclusive + other.exclusive,
+        )
+
+
+NO_LOAD = Load()
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

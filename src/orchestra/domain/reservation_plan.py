@@ -7,8 +7,9 @@ before it starts, or fit beside it: backfill, as in Slurm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isinf
 
 from orchestra.domain.node_timeline import NOTHING, Host, Spare, Start, Timeline, milli_of
 from orchestra.domain.resources import Request
@@ -185,6 +186,20 @@ class _Planner:
 def is_much_earlier(seconds: float, than: float, moves: int) -> bool:
     """Whether a start is so much earlier than another one that a reservation, which has moved before, moves to it."""
     return min(seconds, UNKNOWN) < min(than, UNKNOWN) * EARLIER / 2.0 ** min(moves, 60)
+
+
+def is_contested(requests: Collection[Request]) -> bool:
+    """Whether jobs with some of these requests could keep those with others from starting."""
+    return any(competes(other, own) for own in requests for other in requests)
+
+
+def differs(new: Reservation, old: Reservation | None) -> bool:
+    """Whether a reservation is to be recorded again, which it is not for a slightly different start."""
+    if old is None or replace(new, starts_in=old.starts_in) != old:
+        return True
+    if isinf(new.starts_in) or isinf(old.starts_in):
+        return new.starts_in != old.starts_in
+    return abs(new.starts_in - max(0.0, old.starts_in)) > max(1.0, 0.05 * new.starts_in)
 
 
 def _serves(task: Waiting, host: int) -> bool:
