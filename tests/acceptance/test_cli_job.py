@@ -256,7 +256,7 @@ def test_kill_ends_a_running_job(maestro: Maestro, cluster: Cluster) -> None:
 def test_run_here_runs_the_same_command_without_the_database(
     maestro: Maestro, cluster: Cluster
 ) -> None:
-    command = "cp %IN %OUT/copy && env > %OUT/env && pwd && echo $WHAT && exit 7"
+    command = "cp %IN %OUT/copy && env > %OUT/env && touch $ORCHESTRA_SCRATCH/x && pwd && echo $WHAT && exit 7"
     cluster.task(3, "test -e %DATA && " + command, data=cluster.data(), env={"WHAT": "it's $(x)"})
     events = _events(cluster)
     for number in (1, 2):
@@ -268,6 +268,10 @@ def test_run_here_runs_the_same_command_without_the_database(
         assert f"ORCHESTRA_OUT={folder}" in variables
         assert "ORCHESTRA_JOB=2" in variables
         assert "MAESTRO_" not in variables
+        scratch = dict(line.partition("=")[::2] for line in variables.splitlines())[
+            "ORCHESTRA_SCRATCH"
+        ]
+        assert not Path(scratch).exists()
     assert _events(cluster) == events
     assert maestro.line("job show 0/2 -o json").json["attempts"] == 0
 

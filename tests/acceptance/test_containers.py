@@ -86,6 +86,7 @@ def test_job_can_access_its_data_folder_and_variables(
         'cp %IN copied; printf %s "$NASTY" > nasty; env -0 > env; id -u > uid; pwd > pwd\n'
         'touch here; ! touch %DATA 2> /dev/null; ! touch "$(dirname %IN)/x" 2> /dev/null\n'
         "cat /scratch/x > bound; ! touch /scratch/y 2> /dev/null; test ! -e /bin/bash\n"
+        'mkdir "$ORCHESTRA_SCRATCH/sub"; touch "$ORCHESTRA_SCRATCH/sub/x"\n'
         'echo "line $LINENO" > line; echo said; echo wrong >&2 # é %%'
     )
     task = cluster.task(
@@ -102,12 +103,16 @@ def test_job_can_access_its_data_folder_and_variables(
     assert (out / "bound").read_text() == "bound"
     assert (out / "uid").read_text().strip() == str(os.geteuid())
     assert (out / "pwd").read_text().strip() == str(out.resolve())
-    assert (out / "line").read_text() == "line 4\n"  # as busybox counts, from 0
+    assert (out / "line").read_text() == "line 5\n"  # as busybox counts, from 0
     assert (out / "job.log").read_text() == "said\nwrong\n"
     told = dict(part.split("=", 1) for part in (out / "env").read_text().split("\0") if part)
     assert told["ORCHESTRA_OUT"] == told["HOME"] == str(out.resolve())
     assert (told["PATH"], told["LD_LIBRARY_PATH"]) == ("/bin:/odd", "/x")
     assert told["ORCHESTRA_JOB"] == "1"
+    wait_until(
+        lambda: len(os.listdir(Path(told["ORCHESTRA_SCRATCH"]).parent)) <= 3, describe=cluster.log
+    )
+    assert not Path(told["ORCHESTRA_SCRATCH"], "sub").exists()
     assert told["OMP_NUM_THREADS"] == "1"
     foreign = {"USER_PATH", "PYTHONPATH", "XDG_RUNTIME_DIR", "CONTAINERS_CONF", "ORCHESTRA_V0"}
     assert not foreign & set(told)

@@ -20,6 +20,7 @@ from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.files import job_logs
 from orchestra.interface import following
+from orchestra.pilot import scratch_roots
 from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.services.jobs import views
 from orchestra.services.nodes import nodes
@@ -323,7 +324,9 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
 ) -> None:
     cluster.node(cpu=3)
     other = gate.with_name("other")
-    command = NEEDS + f"[ $(cat %IN) != 0 ] || {{ {until(other)} exit 5; }}; {until(gate)} exit 7"
+    keep, fetch = 'touch "$ORCHESTRA_SCRATCH/x"; ', 'rm "$ORCHESTRA_SCRATCH/x" || exit 1; '
+    first_exits = f"[ $(cat %IN) != 0 ] || {{ {until(other)} exit 5; }}; "
+    command = f"{NEEDS}{keep}{first_exits}{until(gate)}{fetch}exit 7"
     task = cluster.task(4, command)
     first = cluster.pilot()
     wait_until(lambda: cluster.jobs(task)[:3] == [RUNNING] * 3, describe=cluster.log)
@@ -334,7 +337,10 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
     other.touch()  # job 0 ends while nobody decides
     [keeper] = keepers(cluster)
     wait_until(lambda: len(read_spool(keeper).outcomes) == 1)
+    left = cluster.home() / "scratch/0badc0de-5"  # prepared by an agent that was killed
+    left.mkdir()
     cluster.pilot()
+    wait_until(lambda: not left.exists(), describe=cluster.log)
     for job in (0, 3):
         cluster.wait_for_job(task, job, FAILED)
     assert cluster.jobs(task)[1:3] == [RUNNING, RUNNING]
@@ -408,7 +414,10 @@ def test_a_cut_connection_loses_nothing(cluster: Cluster) -> None:
 
 def test_a_killed_keeper_loses_its_attempts_and_ends_them(cluster: Cluster, gate: Path) -> None:
     cluster.node(cpu=1)
-    command = NEEDS + f"[ $ORCHESTRA_ATTEMPT = 2 ] || {{ {until(gate)} }}"
+    fill = (
+        'cd "$ORCHESTRA_SCRATCH" && mkdir a && touch a/b && chmod -R a-w . && cd %OUT || exit 1; '
+    )
+    command = NEEDS + fill + f"[ $ORCHESTRA_ATTEMPT = 2 ] || {{ {until(gate)} }}"
     task = cluster.task(1, command, grace=1.0)
     cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
@@ -421,6 +430,8 @@ def test_a_killed_keeper_loses_its_attempts_and_ends_them(cluster: Cluster, gate
     assert second[:4] == (0, 2, "exit", 0)
     assert not processes_of(token)
     assert not keeper.exists()
+    scratch = cluster.home() / "scratch"
+    wait_until(lambda: os.listdir(scratch) == [scratch_roots.MARK], describe=cluster.log)
 
 
 def test_a_second_pilot_of_the_node_takes_over(cluster: Cluster, gate: Path) -> None:

@@ -226,7 +226,7 @@ def test_failed_runtime_is_distinguished_from_failed_command(
 
 def test_binds_are_sorted_and_writable_ones_win() -> None:
     chosen = container_binds.binds(
-        out=PurePosixPath("/data/ana/task/1"),
+        own=(PurePosixPath("/data/ana/task/1"),),
         reads=["/data/ana", "/data", "/configs/one.json"],
         node=[parse_bind("/scratch"), parse_bind("/data:/data")],
         task=["/scratch:/scratch:ro", "/x:/mnt/deep/er"],

@@ -152,6 +152,12 @@ class Settings:
         "where pilots keep their state and their logs; on a local disk",
         shown="~/.local/state/orchestra/pilots, as root /var/lib/orchestra-pilots",
     )
+    scratch_dir: Path | None = _setting(
+        "folder",
+        "where each job of this node's pilot gets a folder of its own, `$ORCHESTRA_SCRATCH`, while it runs; on a local "
+        "disk; must exist",
+        shown="in `state_dir`",
+    )
     lease: float = _setting(
         "duration",
         "how long jobs keep running while the database cannot be reached",

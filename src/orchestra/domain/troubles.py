@@ -152,6 +152,11 @@ def no_room(folder: str, why: str) -> Trouble:
     return Trouble(Kind.ROOM, f"takes no jobs: not enough space in {folder} ({why})", path=folder)
 
 
+def no_scratch(folder: str, why: str) -> Trouble:
+    text = f"takes no jobs: they could not use their scratch folders in {folder} ({why})"
+    return Trouble(Kind.ROOM, text, path=folder)
+
+
 def no_keeper(why: str) -> Trouble:
     return Trouble(Kind.KEEPER, why)
 

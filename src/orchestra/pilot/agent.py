@@ -40,6 +40,7 @@ from orchestra.pilot.machine_watch import MachineWatch
 from orchestra.pilot.opening import OpeningWatch
 from orchestra.pilot.options import PilotOptions, make_launch_config, pilot_hello
 from orchestra.pilot.reconcile import Reconciler
+from orchestra.pilot.scratch_duty import ScratchDuty
 from orchestra.pilot.spawn import Spawner
 from orchestra.pilot.state import Phase, PilotState
 from orchestra.pilot.successor import DRAINING, SIGNALS, spawn_detached, successor_of
@@ -85,7 +86,7 @@ class Agent:
             folder=folder,
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
-            launch=make_launch_config(options, folder),
+            launch=make_launch_config(options, folder, self.hello.agent),
             state=PilotState(found=machine_watch.at_start()),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             database_memory=DatabaseMemory(folder / "database.json"),
@@ -116,6 +117,7 @@ class Agent:
             tell=self.lease.renew_soon,
         )
         self.gpu_watch = GpuWatch(context, self._resume_claims, avoid_busy=options.avoid_busy_gpus)
+        self.scratch_duty = ScratchDuty(context, self._resume_claims)
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
         self._signals = 0
@@ -153,6 +155,7 @@ class Agent:
             self._maintain(now),
             self.claimer.tick(now),
             self.spawner.tick(now),
+            self.scratch_duty.tick(now),
         ]
         self._flush()
         return min(due)
@@ -393,6 +396,7 @@ class Agent:
         context.database.stop(0.5 if jobs_run_on else DETACH_SECONDS)
         self._flush()
         self.gpu_watch.close()
+        self.scratch_duty.finish()
         for handle in context.keepers.handles.values():
             handle.close()
         if self._conductor:

@@ -83,7 +83,7 @@ class Claimer:
             return min(due, self._poll_at)
         self.context.troubles.pop("claims", None)
         keepers = self.context.keepers
-        can_claim = keepers.all_connected and not self.context.is_disk_full
+        can_claim = keepers.all_connected and self.context.has_room
         can_claim = can_claim and not self.context.opening.is_closed
         if keepers.current and can_claim and not self._claiming:
             self._claim(keepers.current)

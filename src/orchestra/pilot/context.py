@@ -74,7 +74,7 @@ class Context:
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
     request: int = 0
-    unseen: set[str] = field(default_factory=lambda: {"machine", "gpus"})
+    unseen: set[str] = field(default_factory=lambda: {"machine", "gpus", "scratch"})
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0
@@ -125,6 +125,11 @@ class Context:
     def is_disk_full(self) -> bool:
         """Whether the pilot's own disk has no room."""
         return "disk" in self.troubles
+
+    @property
+    def has_room(self) -> bool:
+        """Whether jobs can be started as far as the pilot's own disks are concerned."""
+        return not self.is_disk_full and "scratch" not in self.troubles
 
     @property
     def reported_troubles(self) -> tuple[Trouble, ...]:

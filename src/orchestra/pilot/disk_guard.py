@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 from orchestra.domain import troubles
+from orchestra.pilot.allocation import allocation_error
 from orchestra.pilot.context import Context
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY, CHECK_FULL_EVERY = 10.0, 1.0
 """Seconds between two checks while there is room, and while there is none."""
-ENOUGH = 512 * 1024
-"""Bytes: some hundred outcomes, and a few lines of a log."""
 
 
 class DiskGuard:
@@ -47,21 +43,3 @@ class DiskGuard:
             log.info("%s: there is room again", self.context.folder)
             del self.context.troubles["disk"]
             self._resume_claims()
-
-
-def allocation_error(folder: Path, size: int = ENOUGH) -> OSError | None:
-    """Return the error of creating a file of that size; None if there is room."""
-    path = folder / "room"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        return error
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        return error
-    finally:
-        os.close(descriptor)
-        with suppress(OSError):
-            path.unlink()
-    return None

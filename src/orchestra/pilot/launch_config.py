@@ -10,6 +10,7 @@ from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import IOActivity
+from orchestra.pilot.scratch import Scratch
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.images.cache import ImageCache
 from orchestra.runtimes.images.prepared import Prepared
@@ -29,6 +30,7 @@ class LaunchConfig:
         binds: what every container of this node sees of it.
         prepared: the images that are ready on this node.
         silent: the container engines that do not answer, by name; I/O threads add to it.
+        scratch: lends each attempt a folder on the node's own disk.
         suspects: attempts of which a container may still appear, each with its runtime; I/O threads add to it.
     """
 
@@ -39,6 +41,7 @@ class LaunchConfig:
     log_limit: int = 0
     binds: tuple[Bind, ...] = ()
     cache: ImageCache | None = None
+    scratch: Scratch | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
     silent: dict[str, Trouble] = field(default_factory=dict)
     suspects: deque[tuple[str, AttemptKey]] = field(default_factory=deque)
@@ -52,3 +55,16 @@ class LaunchConfig:
     def runtime(self, name: str | None) -> Runtime | None:
         """Return the runtime of that name."""
         return next((runtime for runtime in self.runtimes if runtime.name == name), None)
+
+    def lend_scratch(self) -> str | None:
+        """Return an empty folder on the node's own disk.
+
+        Raises:
+            NoScratch: there is none.
+        """
+        return self.scratch.lend() if self.scratch else None
+
+    def take_back(self, scratch: str | None) -> None:
+        """Take back the scratch folder of an attempt that has no process, if it had one."""
+        if self.scratch and scratch:
+            self.scratch.take_back(scratch)

@@ -1,4 +1,7 @@
-"""What the machine has for jobs besides GPUs (gpus.py): processors and memory, which may change while it runs."""
+"""What the machine has for jobs besides GPUs (gpus.py) and disks (scratch_duty.py): processors and memory.
+
+These may change while it runs.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def at_start() -> FoundResources:
 
 
 def look() -> FoundResources:
-    """Return what the machine has now, without its GPUs. Runs in an I/O thread."""
+    """Return what the machine has now, without its GPUs and disks. Runs in an I/O thread."""
     return FoundResources(
         cpus=machine_resources.cpu_count(),
         memory_bytes=machine_resources.memory_bytes(),
@@ -54,7 +57,8 @@ class MachineWatch:
         self._is_looking = False
         context = self.context
         context.unseen.discard("machine")
-        found = replace(found, devices=context.state.found.devices)
+        others = context.state.found
+        found = replace(found, devices=others.devices, scratch_bytes=others.scratch_bytes)
         if found != context.state.found:
             context.state.found = found
             self._resume_claims()

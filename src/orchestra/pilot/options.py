@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orchestra
 from orchestra.domain.models.pilots import PilotHello
 from orchestra.domain.troubles import Trouble
 from orchestra.files import local_machine
+from orchestra.pilot import scratch_roots
 from orchestra.pilot.db_thread import Connect
 from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import IOActivity
 from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.scratch import Scratch
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.environment import inherited, own_prefix
@@ -57,6 +59,7 @@ class PilotOptions:
         stall_after: seconds after which a start that waits for a file system loses its slots.
         log_limit: bytes; a longer log is cut when its job has ended. 0 keeps all.
         state_folder: the pilot's folder; by default `state_folder.pilot_folder`.
+        scratch_dir: where attempts get their scratch folders; by default in the pilot's folder.
         runtimes: for containers, best first; without a container a shell of the machine runs the command.
         binds: what every container of this node sees of it.
         avoid_busy_gpus: start no job on a GPU on which processes compute that are no jobs of the node.
@@ -86,6 +89,7 @@ class PilotOptions:
     stall_after: float = 30.0
     log_limit: int = 10_000_000
     state_folder: Path | None = None
+    scratch_dir: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
     binds: tuple[Bind, ...] = ()
     avoid_busy_gpus: bool = True
@@ -117,8 +121,8 @@ def pilot_hello(options: PilotOptions) -> PilotHello:
     )
 
 
-def make_launch_config(options: PilotOptions, folder: Path) -> LaunchConfig:
-    """Return what this pilot starts jobs with; `folder` is its own."""
+def make_launch_config(options: PilotOptions, folder: Path, agent: UUID) -> LaunchConfig:
+    """Return what this agent starts jobs with; `folder` is its pilot's."""
     io_activity = IOActivity()
     return LaunchConfig(
         runtimes=(BareRuntime(find_shell()), *options.runtimes),
@@ -128,6 +132,7 @@ def make_launch_config(options: PilotOptions, folder: Path) -> LaunchConfig:
         stall_after=options.stall_after,
         log_limit=options.log_limit,
         binds=options.binds,
+        scratch=_scratch(options, folder, agent),
         cache=ImageCache(
             options.image_cache or folder / "images",
             inherited(os.environ),
@@ -136,3 +141,8 @@ def make_launch_config(options: PilotOptions, folder: Path) -> LaunchConfig:
             silence=options.image_silence,
         ),
     )
+
+
+def _scratch(options: PilotOptions, folder: Path, agent: UUID) -> Scratch:
+    root = scratch_roots.root_of(folder, options.node, options.scratch_dir)
+    return Scratch(root, agent, former=scratch_roots.former(folder / "scratch.json", root))

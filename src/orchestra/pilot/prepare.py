@@ -20,6 +20,7 @@ from orchestra.files import config_links
 from orchestra.pilot import folders, open_log
 from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.scratch import NoScratch
 from orchestra.pilot.state import LocalAttempt, Note, Ready
 from orchestra.runtimes import RuntimeJob, choose, container_binds
 from orchestra.runtimes.environment import JobValues, environment
@@ -68,6 +69,22 @@ def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> R
     except VolumeError as error:
         return Unready(Cause.RETURNED, f"not started: {error}", avoid_task=str(error))
     launch.io_activity.access(task.volume)
+    try:
+        scratch = launch.lend_scratch()
+    except NoScratch as error:
+        return Unready(Cause.RETURNED, f"not started: {error}")
+    ready: Ready | Unready | None = None
+    try:
+        ready = _with_folders(launch, task, grant, replace(note, scratch=scratch))
+    finally:
+        if not isinstance(ready, Ready):
+            launch.take_back(scratch)
+    return ready
+
+
+def _with_folders(
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note
+) -> Ready | Unready:
     paths = JobPaths(PurePosixPath(task.folder), grant.key.index)
     if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
@@ -102,7 +119,8 @@ def _ready(
         raise
     _link_config(task, grant)
     real = folders.resolved(str(job.folder), log)
-    return Ready(argv, runtime.environment(job), log, real, open_log.of_descriptor(log))
+    own_log = open_log.of_descriptor(log)
+    return Ready(argv, runtime.environment(job), log, real, own_log, note.scratch)
 
 
 def _link_config(task: TaskSpec, grant: Grant) -> None:
@@ -157,6 +175,7 @@ def runtime_job(
         config=grant.config.path,
         out=str(folder),
         volume=task.volume,
+        scratch=note.scratch,
         devices=note.devices or "",
         cores=task.resources.cores,
         given=task.env,
@@ -174,7 +193,7 @@ def runtime_job(
     if task.image is None:
         return replace(job, environment=environment(launch.environment, values))
     binds = container_binds.binds(
-        out=folder,
+        own=(folder, *([PurePosixPath(note.scratch)] if note.scratch else ())),
         reads=(grant.config.root or grant.config.path, *(files.root for files in task.shared)),
         node=launch.binds,
         task=task.binds,

@@ -64,6 +64,8 @@ class Reporter:
 
     def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None = None) -> None:
         """Queue the outcome of an attempt. `ended_at` is by CLOCK_BOOTTIME, now if it is None."""
+        if attempt.note.scratch:
+            self.context.launch.take_back(attempt.note.scratch)
         attempt.phase = Phase.REPORTING
         attempt.leave_queue()
         if ready := attempt.take_ready():

@@ -101,12 +101,15 @@ class Spawner:
         for attempt, result in zip(batch, results, strict=True):
             # It may have been released meanwhile, because it stalled or was to be ended.
             is_wanted = self._note_prepared(attempt) and attempt.phase is not Phase.REPORTING
+            if is_wanted and isinstance(result, Ready):
+                attempt.note = replace(attempt.note, scratch=result.scratch)
             if is_wanted and attempt.phase is Phase.WAITING and isinstance(result, Ready):
                 attempt.ready = result
             elif is_wanted:
                 self._finish(attempt, result)
             elif isinstance(result, Ready):
                 result.close()
+                self.context.launch.take_back(result.scratch)
 
     def _finish(self, attempt: LocalAttempt, result: Result) -> None:
         if isinstance(result, Exception):

@@ -47,8 +47,8 @@ class Note:
     """What an agent needs to know of an attempt that an earlier agent started.
 
     The keeper stores it with the attempt, as JSON. `runtime` is the name of the container runtime, None for none;
-    `image_key` is the image's name in the cache, if it is cached. `metrics_file` is None if the agent that started the
-    attempt did not support it.
+    `image_key` is the image's name in the cache, if it is cached. `metrics_file` and `scratch`, the path of its scratch
+    folder, are None if the agent that started the attempt did not support them.
     """
 
     queue: Queue
@@ -64,6 +64,7 @@ class Note:
     image_digest: str | None = None
     image_key: str | None = None
     metrics_file: str | None = None
+    scratch: str | None = None
 
     @property
     def slots(self) -> int:
@@ -78,7 +79,13 @@ class Note:
     @property
     def is_long(self) -> bool:
         """Whether it may be too long for a keeper. Encoding it as JSON to find out takes longer."""
-        texts = (self.task_folder, self.complete_file, self.metrics_file, self.devices)
+        texts = (
+            self.task_folder,
+            self.complete_file,
+            self.metrics_file,
+            self.devices,
+            self.scratch,
+        )
         others = (self.runtime, self.image_digest, self.image_key)
         return sum(len(text) for text in (*texts, *others) if text) > LONG_NOTE
 
@@ -109,6 +116,7 @@ class Note:
             **({"b": request.vram_bytes} if request.vram_bytes else {}),
             **({"h": request.scratch_bytes} if request.scratch_bytes else {}),
             **({"o": 1} if request.exclusive else {}),
+            **({"w": self.scratch} if self.scratch else {}),
         }
 
     @classmethod
@@ -138,6 +146,7 @@ class Note:
             image_digest=note.get("x"),
             image_key=note.get("k"),
             metrics_file=note.get("e"),
+            scratch=note.get("w"),
         )
 
 
@@ -145,7 +154,7 @@ class Note:
 class Ready:
     """All that a keeper needs to start an attempt. `log` is an open descriptor, `folder` the path without symlinks.
 
-    `own_log` is the same file, open for reading; None if it could not be opened.
+    `own_log` is the same file, open for reading; None if it could not be opened. `scratch` is its scratch folder.
     """
 
     argv: tuple[str, ...]
@@ -153,6 +162,7 @@ class Ready:
     log: int
     folder: str
     own_log: OpenLog | None = None
+    scratch: str | None = None
 
     def close(self) -> None:
         """Close the log of an attempt that is not started."""

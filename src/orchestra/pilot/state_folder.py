@@ -26,7 +26,7 @@ def pilot_folder(
 ) -> Path:
     """Return the folder of the pilot of a node of a cluster, for this account. Creates nothing."""
     uid = os.geteuid() if uid is None else uid
-    return _base(env, uid) / _as_name(cluster[:8]) / _as_name(node)
+    return _base(env, uid) / as_name(cluster[:8]) / as_name(node)
 
 
 def _base(env: Mapping[str, str], uid: int) -> Path:
@@ -43,7 +43,7 @@ def _user_folder(env: Mapping[str, str]) -> Path | None:
     return home / ".local/state/orchestra/pilots" if home else None
 
 
-def _as_name(text: str) -> str:
+def as_name(text: str) -> str:
     """Return a file name for any text, a different one for each."""
     name = quote(text, safe="") or "%"
     return name.replace(".", "%2E") if name.strip(".") == "" else name

@@ -266,6 +266,7 @@ class Supervisor:
             if handle.closed_out:  # by another agent, which has reported the attempt
                 if ready := attempt.take_ready():
                     ready.close()
+                    self.context.launch.take_back(ready.scratch)
                 self.context.state.drop(attempt.key)
             else:
                 self.reporter.release(attempt, "its keeper has died")

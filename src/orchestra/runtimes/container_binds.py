@@ -12,14 +12,15 @@ from orchestra.domain.binds import Bind, parse_bind
 
 def binds(
     *,
-    out: PurePosixPath,
+    own: Iterable[PurePosixPath],
     reads: Iterable[str],
     node: Iterable[Bind],
     task: Iterable[str],
 ) -> tuple[Bind, ...]:
-    """Return the binds of a job, parents before their subfolders: its folder for writing, its data sets for reading.
+    """Return the binds of a job, parents before their subfolders: its folders for writing, its data sets for reading.
 
     Args:
+        own: its output folder and its scratch folder.
         reads: the folders of its data sets, or the file of a data set of one file.
         node: the binds in the node's configuration.
         task: the binds of the task, which take precedence for the same target.
@@ -29,7 +30,7 @@ def binds(
         *node,
         *(Bind(PurePosixPath(path), read_only=True) for path in reads),
         *map(parse_bind, task),
-        Bind(out),
+        *map(Bind, own),
     ):
         chosen[bind.seen_as] = bind
     return tuple(sorted(chosen.values(), key=lambda bind: (len(bind.seen_as.parts), bind.seen_as)))

@@ -33,6 +33,7 @@ class JobValues:
     Args:
         task: the task's id; with `job` it forms the address `TASK/N`.
         data, config, out: the paths behind %DATA, %IN and %OUT; `data` is None for a task without %DATA.
+        scratch: its folder on the node's own disk.
         token: the attempt's; None if the keeper sets it.
         devices: its GPUs, for CUDA_VISIBLE_DEVICES; empty on the cpu queue.
         cores: the number of processors that it may use.
@@ -46,6 +47,7 @@ class JobValues:
     config: str
     out: str
     volume: str
+    scratch: str | None = None
     token: str | None = None
     devices: str = ""
     cores: int = 1
@@ -100,6 +102,8 @@ def _description(job: JobValues) -> dict[str, str]:
     }
     if job.data is not None:
         variables["ORCHESTRA_DATA"] = job.data
+    if job.scratch is not None:
+        variables["ORCHESTRA_SCRATCH"] = job.scratch
     if job.token:
         variables["ORCHESTRA_TOKEN"] = job.token
     return variables

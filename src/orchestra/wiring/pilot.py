@@ -118,6 +118,7 @@ def run_pilot(
         relaunch=spec.background_command(),
         conductor=None if spec.draining else _conductor(settings, spec),
         state_folder=pilot_folder(settings, cluster, spec.node),
+        scratch_dir=settings.scratch_dir,
         runtimes=container_runtimes(settings),
         binds=container_binds(settings),
         avoid_busy_gpus=settings.avoid_busy_gpus,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -50,7 +53,8 @@ def run(ctx: Context) -> int:
     folder, number = _fresh_folder(job)
     command = job.command(str(folder))
     ctx.out.note(f"in {clean(str(folder))}: {clean(command)}")
-    status = _spawn(_values(job, folder, number), command, job, container)
+    with _scratch_folder(ctx.settings.scratch_dir) as scratch:
+        status = _spawn(_values(job, folder, number, scratch), command, job, container)
     complete = job.task.complete_file
     if status == 0 and complete and not (folder / complete).exists():
         ctx.out.note(f'note: there is no file "{complete}", so a job would have failed')
@@ -70,6 +74,26 @@ def _fresh_folder(job: LocalRun) -> tuple[Path, int]:
             raise VolumeError(f"{folder} cannot be created: {error.strerror}.") from None
         else:
             return folder, number
+
+
+@contextmanager
+def _scratch_folder(chosen: Path | None) -> Iterator[str]:
+    """Make an empty folder on a local disk, and remove it afterwards with all that is in it."""
+    from orchestra.files import tree_removal
+
+    parent = os.path.realpath(chosen or tempfile.gettempdir())
+    try:
+        folder = tempfile.mkdtemp(prefix="orchestra-scratch-", dir=parent)
+    except OSError as error:
+        raise VolumeError(f"no scratch folder can be made in {parent}: {error.strerror}.") from None
+    try:
+        yield folder
+    finally:
+        opened = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            tree_removal.remove(Path(folder).name, opened, folder, tree_removal.Removal())
+        finally:
+            os.close(opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +129,7 @@ def _container(ctx: Context, image: str) -> _Container:
     return _Container(runtime, prepared.image, container_binds(ctx.settings))
 
 
-def _values(job: LocalRun, folder: Path, number: int) -> JobValues:
+def _values(job: LocalRun, folder: Path, number: int, scratch: str) -> JobValues:
     from orchestra.runtimes.environment import JobValues
 
     return JobValues(
@@ -116,6 +140,7 @@ def _values(job: LocalRun, folder: Path, number: int) -> JobValues:
         config=job.inputs["IN"],
         out=str(folder),
         volume=job.task.volume,
+        scratch=scratch,
         token=str(uuid4()),
         devices=os.environ.get("CUDA_VISIBLE_DEVICES", "0") if job.task.resources.gpus else "",
         cores=job.task.resources.cores,
@@ -157,8 +182,9 @@ def _inside(
     from orchestra.runtimes import container_binds
     from orchestra.runtimes.environment import environment
 
+    own = (plain.folder, *([PurePosixPath(values.scratch)] if values.scratch else ()))
     binds = container_binds.binds(
-        out=plain.folder, reads=job.reads, node=container.binds, task=job.task.binds
+        own=own, reads=job.reads, node=container.binds, task=job.task.binds
     )
     binds = container_binds.with_linked(binds, list(job.inputs.values()))
     home = container_binds.home(plain.host, binds, plain.folder)
