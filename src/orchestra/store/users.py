@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import psycopg
 
-from orchestra.domain.models.users import User
+from orchestra.domain.models.users import User, UserLimits
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
 SQL = load("users")
 
 
+def from_row(row: Mapping[str, Any]) -> User:
+    """Build a User from the columns of a person in a row."""
+    return User(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        is_admin=row["is_admin"],
+        created_at=row["created_at"],
+        mail=row["mail"],
+        shares=row["shares"],
+        limits=UserLimits(row["limit_cpus"], row["limit_gpu_milli"], row["limit_running"]),
+    )
+
+
 def by_name(conn: psycopg.Connection, name: str) -> User | None:
     """The user of that name, or None."""
     rows = fetch(conn, SQL.select_people + "\n" + SQL.named, {"name": name})
-    return User(**rows[0]) if rows else None
+    return from_row(rows[0]) if rows else None
 
 
 def by_id(conn: psycopg.Connection, number: int) -> User | None:
     """The user with that id, or None."""
     rows = fetch(conn, SQL.select_people + "\n" + SQL.with_id, {"id": number})
-    return User(**rows[0]) if rows else None
+    return from_row(rows[0]) if rows else None
 
 
 def change(
@@ -28,12 +45,12 @@ def change(
 ) -> User:
     """Change a user's address, whether they get mail, and whether they are an admin; None leaves a value unchanged."""
     params = {"person": person, "email": email, "mail": mail, "admin": admin}
-    return User(**fetch(conn, SQL.set, params)[0])
+    return from_row(fetch(conn, SQL.set, params)[0])
 
 
 def everybody(conn: psycopg.Connection) -> list[User]:
     """Return all users by name."""
-    return [User(**row) for row in fetch(conn, SQL.select_people + "\n" + SQL.in_order)]
+    return [from_row(row) for row in fetch(conn, SQL.select_people + "\n" + SQL.in_order)]
 
 
 def lock_admins(conn: psycopg.Connection) -> None:
@@ -44,7 +61,7 @@ def lock_admins(conn: psycopg.Connection) -> None:
 def insert(conn: psycopg.Connection, name: str, email: str) -> User | None:
     """Create a user; None if the name is taken."""
     rows = fetch(conn, SQL.insert, {"name": name, "email": email})
-    return User(**rows[0]) if rows else None
+    return from_row(rows[0]) if rows else None
 
 
 def lock(conn: psycopg.Connection, name: str) -> bool:

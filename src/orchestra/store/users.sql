@@ -1,7 +1,7 @@
 -- Users.
 
 -- name: select_people
-select id, name, email, is_admin, created_at, mail from person
+select id, name, email, is_admin, created_at, mail, shares, limit_cpus, limit_gpu_milli, limit_running from person
 
 -- name: named
 where name = %(name)s
@@ -20,7 +20,7 @@ lock table person in share row exclusive mode
 insert into person (name, email, is_admin)
 values (%(name)s, %(email)s, not exists (select from person))
 on conflict (name) do nothing
-returning id, name, email, is_admin, created_at, mail
+returning id, name, email, is_admin, created_at, mail, shares, limit_cpus, limit_gpu_milli, limit_running
 
 -- name: with_id
 where id = %(id)s
@@ -30,7 +30,7 @@ where id = %(id)s
 update person set
     email = coalesce(%(email)s, email), mail = coalesce(%(mail)s, mail), is_admin = coalesce(%(admin)s, is_admin)
 where id = %(person)s
-returning id, name, email, is_admin, created_at, mail
+returning id, name, email, is_admin, created_at, mail, shares, limit_cpus, limit_gpu_milli, limit_running
 
 -- name: lock
 select from person where name = %(name)s for update

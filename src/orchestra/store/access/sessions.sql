@@ -42,7 +42,8 @@ order by s.id
 -- are deleted with it; the join is for one that was signed in with at the same moment.
 select s.admin, s.account, s.host, s.token_id as token, s.ends_at,
     s.last_seen_at < now() - interval '1 minute' as unnoted,
-    p.id, p.name, p.email, p.is_admin, p.created_at, p.mail
+    p.id, p.name, p.email, p.is_admin, p.created_at, p.mail, p.shares, p.limit_cpus, p.limit_gpu_milli,
+    p.limit_running
 from web_session s
 join person p on p.id = s.person_id
 left join api_token t on t.id = s.token_id

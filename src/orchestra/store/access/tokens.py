@@ -11,7 +11,7 @@ import psycopg
 
 from orchestra.domain.identities import Identity, UnixAccount, Via
 from orchestra.domain.models.credentials import Token
-from orchestra.domain.models.users import User
+from orchestra.store import users
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
@@ -85,7 +85,7 @@ def known(conn: psycopg.Connection, hash_: bytes) -> Known | None:
 
 def identity_of(row: Mapping[str, Any], via: Via) -> Identity:
     """Return the identity that a row of a token or of a session proves."""
-    user = User(**{name: row[name] for name in User.__slots__})
+    user = users.from_row(row)
     return Identity(
         user,
         user.is_admin and row["admin"],

@@ -31,7 +31,8 @@ order by p.name, t.id
 select t.id as token, t.admin, t.account, t.host, t.expires_at as ends_at, t.revoked_at is not null as revoked,
     coalesce(t.expires_at <= now(), false) as expired,
     coalesce(t.last_used_at < now() - interval '1 minute', true) as unnoted,
-    p.id, p.name, p.email, p.is_admin, p.created_at, p.mail
+    p.id, p.name, p.email, p.is_admin, p.created_at, p.mail, p.shares, p.limit_cpus, p.limit_gpu_milli,
+    p.limit_running
 from api_token t
 join person p on p.id = t.person_id
 where t.hash = %(hash)s
