@@ -12,13 +12,14 @@ from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import Claim
 from orchestra.domain.resources import Room
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.claim_policy import Asked, ClaimPolicy
 from orchestra.services import work
 from orchestra.services.work import queue_claim
 from orchestra.store.driver.database import connect
 from support.world import World
 
-CPU, ROOM = {Queue.CPU: 8}, Room(8)
+ROOM = Room(8)
+CPU = Asked((Queue.CPU,), ROOM)
 
 
 def tasks(world: World, count: int, *, name: str = "small", **columns: Any) -> list[int]:
@@ -139,7 +140,7 @@ def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(wo
     (wide,) = tasks(world, 1, name="wide", cores=6, jobs=2)
     pilot = world.pilot()
     (first,) = pilot.claim(cpu=8)
-    policy, asked = ClaimPolicy(), {Queue.CPU: 2}
+    policy, asked = ClaimPolicy(), Asked((Queue.CPU,), Room(cpus=2))
     answer = pilot.claim_answer(cpu=2)
     policy.record_claim(asked, [], answer)
     assert (answer.held_back, policy.exhausted) == ({Queue.CPU: (Resources(6),)}, set())

@@ -19,7 +19,7 @@ from orchestra.domain.resources import DeviceRoom, Room
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
-from orchestra.pilot.claim_policy import ClaimPolicy, slots_to_request
+from orchestra.pilot.claim_policy import Asked, ClaimPolicy, to_claim
 from orchestra.pilot.state import PilotState
 from orchestra.services import work
 from orchestra.services.jobs import views
@@ -513,8 +513,8 @@ def test_a_repeated_answer_is_not_mistaken_for_a_complete_one(world: World) -> N
         )
         claimer = Claimer(context, cast(Any, None), cast(Any, None))
         handle: Any = SimpleNamespace(id=pilot.keeper, dead=False)
-        claimer._granted(handle, pilot.request, {Queue.CPU: 4}, answer)
-        assert (slots_to_request(context.state, context.claim_policy) != {}) == asks_again
+        claimer._granted(handle, pilot.request, Asked((Queue.CPU,), Room(cpus=4)), answer)
+        assert (to_claim(context.state, context.claim_policy) is not None) == asks_again
 
 
 def test_a_node_that_runs_a_big_job_fills_the_rest_with_small_ones(world: World) -> None:

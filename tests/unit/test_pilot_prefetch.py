@@ -38,11 +38,12 @@ class Node:
             self.running.remove((began, seconds))
             self.pace = prefetch.updated_pace(self.pace, seconds)
         paces = {0: self.pace} if self.pace else {}
-        waiting = [Waiting(0, 1, now - since) for since, _ in self.waiting]
-        released = prefetch.to_release(waiting, self.free, self.quick(now), paces)
+        starting, quick = self.free, self.quick(now)
+        waiting = [Waiting(0, quick, now - since) for since, _ in self.waiting]
+        released = prefetch.to_release(waiting[starting:], paces)
         for index in reversed(released):
-            queue.appendleft(self.waiting[index][1])
-            del self.waiting[index]
+            queue.appendleft(self.waiting[starting + index][1])
+            del self.waiting[starting + index]
         if self.pace and released:
             self.pace = prefetch.capped_pace(self.pace, len(self.waiting))
         wanted = prefetch.prefetch_count(self.pace, self.quick(now))

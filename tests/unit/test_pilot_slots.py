@@ -12,11 +12,11 @@ from orchestra.domain.gpus import visible_devices
 from orchestra.domain.models.nodes import Device, FoundResources
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Claim
-from orchestra.domain.resources import Request
+from orchestra.domain.resources import DeviceRoom, Request, Room
 from orchestra.domain.states import Queue
 from orchestra.pilot import prefetch
 from orchestra.pilot.allocator import free, offered, startable, unfit
-from orchestra.pilot.claim_policy import MAX_CLAIM, ClaimPolicy, excess, slots_to_request
+from orchestra.pilot.claim_policy import MAX_CLAIM, Asked, ClaimPolicy, excess, to_claim
 from orchestra.pilot.prefetch import MAX_WAIT, QUICK_SECONDS, Pace, Waiting
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 
@@ -137,41 +137,53 @@ def test_slots_are_never_exceeded_by_what_starts(
 # How many to claim
 
 
+def asked(**slots: int) -> Asked:
+    room = Room(slots.get("cpu", 0), (DeviceRoom(),) * slots.get("gpu", 0))
+    return Asked(tuple(Queue(name) for name in slots), room)
+
+
+def requested(found: PilotState, policy: ClaimPolicy, now: float = 0.0) -> dict[Queue, int]:
+    """The slots for which jobs are claimed, by queue."""
+    claim = to_claim(found, policy, now)
+    if claim is None:
+        return {}
+    counts = {Queue.CPU: claim.room.cpus, Queue.GPU: claim.room.whole_gpus}
+    return {queue: counts[queue] for queue in claim.queues}
+
+
 def test_a_pilot_claims_jobs_for_its_free_slots() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1), cpu=4, gpu=2)
-    assert slots_to_request(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
+    assert requested(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
 
 
 def test_a_waiting_job_counts_with_all_its_slots() -> None:
-    assert slots_to_request(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {
-        Queue.CPU: 1
-    }
+    assert requested(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {Queue.CPU: 1}
 
 
 def test_nothing_is_claimed_while_draining_or_from_an_exhausted_queue() -> None:
     found = state(cpu=4, gpu=1)
     policy = ClaimPolicy(exhausted={Queue.CPU})
-    assert slots_to_request(found, policy) == {Queue.GPU: 1}
+    assert requested(found, policy) == {Queue.GPU: 1}
     policy.reset(Queue.CPU)
-    assert slots_to_request(found, policy) == {Queue.CPU: 4, Queue.GPU: 1}
+    assert requested(found, policy) == {Queue.CPU: 4, Queue.GPU: 1}
     found.draining = True
-    assert slots_to_request(found, policy) == {}
+    assert requested(found, policy) == {}
 
 
 def test_a_queue_that_grants_less_than_requested_is_exhausted() -> None:
     policy = ClaimPolicy()
-    policy.record_claim({Queue.CPU: 2, Queue.GPU: 1}, [local_attempt(0), local_attempt(1)], Claim())
+    policy.record_claim(asked(cpu=2, gpu=1), [local_attempt(0), local_attempt(1)], Claim())
     assert policy.exhausted == {Queue.GPU}
 
 
 def test_a_queue_that_was_not_searched_to_its_end_is_not_exhausted() -> None:
     found, policy = state(cpu=4), ClaimPolicy()
-    policy.record_claim({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    policy.record_claim(asked(cpu=4), [], Claim(more={Queue.CPU: (3, 7)}))
     assert (policy.exhausted, policy.cursors) == (set(), {Queue.CPU: (3, 7)})
-    assert slots_to_request(found, policy) == {Queue.CPU: 4}
-    policy.record_claim({Queue.CPU: 4}, [], Claim())
+    assert requested(found, policy) == {Queue.CPU: 4}
+    policy.record_claim(asked(cpu=4), [], Claim())
     assert (policy.exhausted, policy.cursors) == ({Queue.CPU}, {})
-    policy.record_claim({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    policy.record_claim(asked(cpu=4), [], Claim(more={Queue.CPU: (3, 7)}))
     policy.reset()
     assert policy.cursors == {}, "what has come may be ahead of it"
 
@@ -179,73 +191,75 @@ def test_a_queue_that_was_not_searched_to_its_end_is_not_exhausted() -> None:
 def test_requests_count_slots_and_not_jobs() -> None:
     policy = ClaimPolicy()
     policy.record_claim(
-        {Queue.CPU: 6}, [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim()
+        asked(cpu=6), [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim()
     )
     assert policy.exhausted == set()
 
 
 def test_a_queue_that_grants_a_full_claim_is_not_exhausted() -> None:
     policy = ClaimPolicy()
-    policy.record_claim({Queue.CPU: 500}, [local_attempt(n) for n in range(MAX_CLAIM)], Claim())
+    policy.record_claim(asked(cpu=500), [local_attempt(n) for n in range(MAX_CLAIM)], Claim())
     assert policy.exhausted == set()
 
 
 def test_a_big_job_is_claimed_when_its_slots_are_free_and_nothing_before() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=2), cpu=4)
     policy = ClaimPolicy()
-    policy.record_claim({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: (Resources(3),)}))
-    assert slots_to_request(found, policy) == {}
+    policy.record_claim(asked(cpu=2), [], Claim(held_back={Queue.CPU: (Resources(3),)}))
+    assert requested(found, policy) == {}
     found.drop(next(iter(found.attempts)))
-    assert slots_to_request(found, policy) == {Queue.CPU: 4}
-    policy.record_claim({Queue.CPU: 4}, [local_attempt(1, slots=3), local_attempt(2)], Claim())
+    assert requested(found, policy) == {Queue.CPU: 4}
+    policy.record_claim(asked(cpu=4), [local_attempt(1, slots=3), local_attempt(2)], Claim())
     assert policy.blocked == {}
 
 
 def test_a_blocked_job_is_remembered_until_the_queue_was_searched_to_its_end() -> None:
     policy = ClaimPolicy()
     first = Claim(held_back={Queue.CPU: (Resources(3),)}, more={Queue.CPU: (3, 7)})
-    policy.record_claim({Queue.CPU: 2}, [], first)
-    assert slots_to_request(state(cpu=2), policy) == {Queue.CPU: 2}
-    policy.record_claim({Queue.CPU: 2}, [], Claim())
-    assert (policy.exhausted, policy.blocked) == (set(), {Queue.CPU: (Resources(3),)})
+    policy.record_claim(asked(cpu=2), [], first)
+    assert requested(state(cpu=2), policy) == {Queue.CPU: 2}
+    policy.record_claim(asked(cpu=2), [], Claim())
+    assert (policy.exhausted, policy.blocked) == (set(), {Queue.CPU: (Request(cpus=3),)})
 
 
 def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:
-    return ClaimPolicy(paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, width)})
+    return ClaimPolicy(
+        paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, Request(cpus=width))}
+    )
 
 
 def test_about_a_second_of_quick_jobs_is_prefetched() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
     policy = quick(0.1)
-    assert slots_to_request(found, policy) == {Queue.CPU: 20}
+    assert requested(found, policy) == {Queue.CPU: 20}
     for n in range(11):
         found.add(local_attempt(100 + n))
-    assert slots_to_request(found, policy) == {}, "more than half of the prefetched jobs are left"
+    assert requested(found, policy) == {}, "more than half of the prefetched jobs are left"
     found.drop(
         next(key for key, attempt in found.attempts.items() if attempt.phase is Phase.WAITING)
     )
-    assert slots_to_request(found, policy) == {Queue.CPU: 10}, (
+    assert requested(found, policy) == {Queue.CPU: 10}, (
         "half of them are used up, and all slots are in use"
     )
 
 
 def test_no_more_is_prefetched_than_fits_in_a_claim() -> None:
-    assert slots_to_request(state(cpu=2), quick(0.0)) == {Queue.CPU: MAX_CLAIM}
+    assert requested(state(cpu=2), quick(0.0)) == {Queue.CPU: MAX_CLAIM}
 
 
 def test_no_more_is_prefetched_than_were_quick_in_a_row() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1, Phase.RUNNING), cpu=2)
-    assert slots_to_request(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
-    assert slots_to_request(found, quick(0.001, in_a_row=0)) == {}
-    assert slots_to_request(found, ClaimPolicy(latest={Queue.CPU: (0, 1)})) == {}, (
+    assert requested(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
+    assert requested(found, quick(0.001, in_a_row=0)) == {}
+    assert requested(found, ClaimPolicy(latest={Queue.CPU: (0, Request(cpus=1))})) == {}, (
         "nothing is known"
     )
 
 
 def test_jobs_of_several_slots_are_prefetched_whole() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=3), cpu=4)
-    assert slots_to_request(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
+    assert requested(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
 
 
 def test_nothing_is_prefetched_for_slots_of_a_slow_job_of_a_quick_task() -> None:
@@ -253,10 +267,10 @@ def test_nothing_is_prefetched_for_slots_of_a_slow_job_of_a_quick_task() -> None
     running[0].started_at = running[1].started_at = 1000.0
     found, policy = state(*running, cpu=2), quick(0.1)
     later = 1000.1 + QUICK_SECONDS
-    assert slots_to_request(found, policy, 1000.1) == {Queue.CPU: 20}
-    assert slots_to_request(found, policy, later) == {}
+    assert requested(found, policy, 1000.1) == {Queue.CPU: 20}
+    assert requested(found, policy, later) == {}
     running[1].started_at = later
-    assert slots_to_request(found, policy, later) == {Queue.CPU: 10}
+    assert requested(found, policy, later) == {Queue.CPU: 10}
 
 
 def test_prefetched_jobs_are_released_once_every_slot_has_a_slow_job() -> None:
@@ -297,9 +311,9 @@ def test_released_jobs_are_not_claimed_again_before_others_were_quick() -> None:
     for attempt in released:
         found.drop(attempt.key)
     policy.record_release(released, found.waiting())
-    assert slots_to_request(found, policy) == {}
+    assert requested(found, policy) == {}
     policy.record_duration(0, 0.1)
-    assert policy.prefetch_slots(Queue.CPU, 2) == 4
+    assert policy.prefetch_count(Queue.CPU, Room(cpus=2)) == 4
 
 
 def test_one_slow_job_counts_at_once() -> None:
@@ -320,55 +334,73 @@ PACES = st.one_of(
     st.none(), st.builds(Pace, st.floats(0.0, 10.0, allow_nan=False), st.integers(0, 300))
 )
 WAITING = st.lists(
-    st.builds(Waiting, st.integers(0, 2), st.integers(1, 4), st.floats(0.0, 3.0)), max_size=40
+    st.builds(Waiting, st.integers(0, 2), st.integers(0, 4), st.floats(0.0, 3.0)), max_size=40
 )
 KNOWN = st.dictionaries(
     st.integers(0, 2), st.builds(Pace, st.floats(0.0, 10.0), st.integers(0, 60))
 )
 
 
-@given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
+@given(pace=PACES, together=st.integers(0, 64))
 def test_prefetched_jobs_are_not_released_before_something_changes(
-    pace: Pace | None, slots: int, width: int
+    pace: Pace | None, together: int
 ) -> None:
-    count = prefetch.prefetch_count(pace, slots, width)
+    count = prefetch.prefetch_count(pace, together)
     paces = {0: pace} if pace else {}
-    assert prefetch.to_release([Waiting(0, width)] * count, 0, slots, paces) == []
+    assert prefetch.to_release([Waiting(0, together)] * count, paces) == []
 
 
-@given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
+@given(pace=PACES, together=st.integers(0, 64))
 def test_only_a_second_of_jobs_that_are_known_to_be_quick_is_prefetched(
-    pace: Pace | None, slots: int, width: int
+    pace: Pace | None, together: int
 ) -> None:
-    count = prefetch.prefetch_count(pace, slots, width)
-    assert count == 0 or (pace and pace.seconds < QUICK_SECONDS and slots)
+    count = prefetch.prefetch_count(pace, together)
+    assert count == 0 or (pace and pace.seconds < QUICK_SECONDS and together)
     assert count <= (pace.in_a_row if pace else 0)
-    lasting = (count - 0.5) * width * (pace.seconds if pace else 0.0)
-    assert lasting <= slots * QUICK_SECONDS + 1e-9
+    lasting = (count - 0.5) * (pace.seconds if pace else 0.0)
+    assert lasting <= together * QUICK_SECONDS + 1e-9
 
 
-@given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
-def test_kept_jobs_start_now_or_soon(
-    waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
-) -> None:
-    released = set(prefetch.to_release(waiting, free, slots, paces))
+@given(waiting=WAITING, paces=KNOWN)
+def test_kept_jobs_start_soon(waiting: list[Waiting], paces: dict[int, Pace]) -> None:
+    released = set(prefetch.to_release(waiting, paces))
     kept = [job for index, job in enumerate(waiting) if index not in released]
-    while kept and kept[0].width <= free:
-        free -= kept.pop(0).width
     assert all(job.task in paces and paces[job.task].is_quick for job in kept)
     assert all(job.waited <= MAX_WAIT for job in kept)
-    assert sum(job.width * paces[job.task].seconds for job in kept) <= MAX_WAIT * slots + 1e-9
-    assert not kept or slots
+    assert all(job.together for job in kept)
+    assert sum(paces[job.task].seconds / job.together for job in kept) <= MAX_WAIT + 1e-9
 
 
-@given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
+@given(waiting=WAITING, paces=KNOWN)
 def test_a_second_release_finds_nothing_to_release(
-    waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
+    waiting: list[Waiting], paces: dict[int, Pace]
 ) -> None:
-    released = prefetch.to_release(waiting, free, slots, paces)
+    released = prefetch.to_release(waiting, paces)
     rest = [job for index, job in enumerate(waiting) if index not in set(released)]
-    assert prefetch.to_release(rest, free, slots, paces) == []
-    assert prefetch.to_release(waiting, sum(job.width for job in waiting), slots, paces) == []
+    assert prefetch.to_release(rest, paces) == []
+
+
+@given(
+    busy=st.lists(st.integers(1, 4), max_size=4),
+    waiting=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=20),
+    slots=st.integers(0, 16),
+    paces=KNOWN,
+)
+def test_jobs_that_start_now_are_not_released(
+    busy: list[int], waiting: list[tuple[int, int]], slots: int, paces: dict[int, Pace]
+) -> None:
+    attempts = [local_attempt(n, Phase.RUNNING, slots=width) for n, width in enumerate(busy)]
+    attempts += [
+        local_attempt(100 + n, task=task, slots=width) for n, (task, width) in enumerate(waiting)
+    ]
+    found, policy = state(*attempts, cpu=slots), ClaimPolicy(paces=paces)
+    starting = [attempt.key for attempt, _ in startable(found)]
+    released = [attempt.key for attempt in excess(found, policy, 0.0)]
+    assert not set(starting) & set(released)
+    for key in released:
+        found.drop(key)
+    assert excess(found, policy, 0.0) == []
+    assert set(starting) <= {attempt.key for attempt, _ in startable(found)}
 
 
 @given(durations=st.lists(st.floats(0.0, 10.0), min_size=1, max_size=50))

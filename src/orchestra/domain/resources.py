@@ -61,9 +61,10 @@ def total(requests: Iterable[Request]) -> Request:
     exclusive = False
     for request in requests:
         cpus += request.cpus
-        memory += request.memory_bytes
-        scratch += request.scratch_bytes
-        exclusive = exclusive or request.exclusive
+        if request.memory_bytes or request.scratch_bytes or request.exclusive:
+            memory += request.memory_bytes
+            scratch += request.scratch_bytes
+            exclusive = exclusive or request.exclusive
     return Request(cpus, memory_bytes=memory, scratch_bytes=scratch, exclusive=exclusive)
 
 
@@ -126,6 +127,18 @@ class Room:
             scratch_bytes=_least(self.scratch_bytes, other.scratch_bytes),
             is_idle=self.is_idle and other.is_idle,
             seconds_left=min(self.seconds_left, other.seconds_left),
+        )
+
+    def at_least_nothing(self) -> Room:
+        """This room; amounts below zero, while more is taken than there is, are none."""
+        memory, scratch = self.memory_bytes, self.scratch_bytes
+        if self.cpus >= 0 and (memory is None or memory >= 0) and (scratch is None or scratch >= 0):
+            return self
+        return replace(
+            self,
+            cpus=max(0, self.cpus),
+            memory_bytes=memory and max(0, memory),
+            scratch_bytes=scratch and max(0, scratch),
         )
 
     def fits(self, request: Request) -> bool:
@@ -198,7 +211,7 @@ class Room:
 
     def needs(self, request: Request) -> Iterator[str]:
         """Yield the names of what is too little for one job: fields of `Request`."""
-        if request.cpus > self.cpus:
+        if request.cpus > max(0, self.cpus):
             yield "cpus"
         if request.gpus or request.gpu_milli:
             wanted = request.gpus or 1
@@ -207,9 +220,9 @@ class Room:
                 yield "gpu_milli" if request.gpu_milli else "gpus"
             elif sum(device.is_enough(request) for device in self.devices) < wanted:
                 yield "vram_bytes"
-        if self.memory_bytes is not None and request.memory_bytes > self.memory_bytes:
+        if self.memory_bytes is not None and request.memory_bytes > max(0, self.memory_bytes):
             yield "memory_bytes"
-        if self.scratch_bytes is not None and request.scratch_bytes > self.scratch_bytes:
+        if self.scratch_bytes is not None and request.scratch_bytes > max(0, self.scratch_bytes):
             yield "scratch_bytes"
         if request.exclusive and not self.is_idle:
             yield "exclusive"

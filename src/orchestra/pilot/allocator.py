@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestra.domain.models.nodes import Device
-from orchestra.domain.resources import WHOLE, DeviceRoom, Room, total
+from orchestra.domain.resources import WHOLE, DeviceRoom, Request, Room, total
 from orchestra.domain.states import Queue
 from orchestra.pilot.state import LocalAttempt, PilotState
 
@@ -23,35 +23,72 @@ def devices(state: PilotState) -> tuple[Device, ...]:
 
 def offered(state: PilotState) -> Room:
     """Return the room that jobs may use now, as if nothing ran: no more GPU slots than devices."""
-    limits = (state.memory_bytes, state.found.memory_bytes)
-    return Room(
-        cpus=state.enabled[Queue.CPU],
-        devices=tuple(DeviceRoom(WHOLE, device.memory_bytes) for device in devices(state)),
-        memory_bytes=min((each for each in limits if each is not None), default=None),
-        scratch_bytes=state.found.scratch_bytes,
-    )
+    enabled, found = state.memory_bytes, state.found.memory_bytes
+    memory = min(enabled, found) if enabled and found else enabled or found
+    usable = devices(state)
+    rooms = tuple([DeviceRoom(WHOLE, device.memory_bytes) for device in usable]) if usable else ()
+    return Room(state.enabled[Queue.CPU], rooms, memory, state.found.scratch_bytes)
 
 
 def free(state: PilotState) -> Room:
     """Return what is free of it. Amounts are below zero while more is taken than is offered."""
+    return left_by(state, state.with_slots())
+
+
+def left_by(state: PilotState, busy: Sequence[LocalAttempt]) -> Room:
+    """Return what some of the attempts that have a process leave of the room that is offered."""
     room = offered(state)
-    busy = state.with_slots()
     if not busy:
         return room
     taken = total(attempt.note.request for attempt in busy)
-    cpus, left = room.cpus - taken.cpus, room.devices
+    return _minus(room, taken, _devices_left(state, room.devices, busy) if room.devices else ())
+
+
+def beside(room: Room, attempts: Sequence[LocalAttempt]) -> Room:
+    """Return what attempts that wait, and start first, leave of a room; nothing of what is too little for them."""
+    if not attempts:
+        return room.at_least_nothing()
+    devices = room.devices
+    for attempt in attempts:
+        request = attempt.note.request
+        if devices and (request.gpus or request.gpu_milli):
+            devices = _without_devices(devices, request)
+    taken = total(attempt.note.request for attempt in attempts)
+    return _minus(room, taken, devices).at_least_nothing()
+
+
+def _minus(room: Room, taken: Request, devices: tuple[DeviceRoom, ...]) -> Room:
+    """Return what is left of a room; of its GPUs these are, unless one job has the node for itself."""
+    cpus, memory, scratch = room.cpus - taken.cpus, room.memory_bytes, room.scratch_bytes
     if taken.exclusive:
-        cpus, left = min(cpus, 0), tuple(DeviceRoom(0, 0) for _ in left)
-    elif left:
-        left = _devices_left(state, left, busy)
-    memory, scratch = room.memory_bytes, room.scratch_bytes
+        cpus, devices = min(cpus, 0), tuple(DeviceRoom(0, 0) for _ in devices)
     return Room(
         cpus=cpus,
-        devices=left,
+        devices=devices,
         memory_bytes=None if memory is None else memory - taken.memory_bytes,
         scratch_bytes=None if scratch is None else scratch - taken.scratch_bytes,
         is_idle=False,
+        seconds_left=room.seconds_left,
     )
+
+
+def _without_devices(devices: tuple[DeviceRoom, ...], request: Request) -> tuple[DeviceRoom, ...]:
+    """Return what is left beside a job that gets devices; if it does not fit, it waits for those with the most left."""
+    wanted = Request(gpus=request.gpus, gpu_milli=request.gpu_milli, vram_bytes=request.vram_bytes)
+    places = Room(devices=devices).place(wanted)
+    if places is None:
+        most = sorted(range(len(devices)), key=lambda at: -devices[at].milli)
+        places = tuple(most[: request.gpus or 1])
+    return tuple(
+        device.without(request) if at in places else device for at, device in enumerate(devices)
+    )
+
+
+def has_any(room: Room, queue: Queue) -> bool:
+    """Whether a job of a queue could fit: each takes a CPU slot, or a part of a GPU."""
+    if queue is Queue.CPU:
+        return room.cpus > 0
+    return any(device.milli > 0 for device in room.devices)
 
 
 def is_overfull(state: PilotState) -> bool:

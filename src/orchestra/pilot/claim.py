@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from time import monotonic
@@ -17,7 +17,7 @@ from orchestra.domain.models.work import Claim, Grant, TaskSpec
 from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
 from orchestra.pilot import allocator
-from orchestra.pilot.claim_policy import MAX_CLAIM, room_to_fill, slots_to_request
+from orchestra.pilot.claim_policy import MAX_CLAIM, Asked, to_claim
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.lease import LeaseRenewal
@@ -91,15 +91,15 @@ class Claimer:
 
     def _claim(self, handle: KeeperHandle) -> None:
         context, policy = self.context, self.context.claim_policy
-        requested = slots_to_request(context.state, policy, boottime())
-        if not requested:
+        asked = to_claim(context.state, policy, boottime())
+        if asked is None:
             return
         self._claiming = True
         request = context.request + 1
         known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
-        room, offered = room_to_fill(context.state, requested), allocator.offered(context.state)
-        room = replace(room, seconds_left=context.opening.seconds_left(boottime()))
+        room = replace(asked.room, seconds_left=context.opening.seconds_left(boottime()))
+        offered = allocator.offered(context.state)
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
         cursors = dict(policy.cursors)
 
@@ -112,7 +112,7 @@ class Claimer:
                     request,
                     room,
                     known,
-                    queues=requested.keys(),
+                    queues=asked.queues,
                     offered=offered,
                     at_most=MAX_CLAIM,
                     avoid=avoid,
@@ -125,15 +125,11 @@ class Claimer:
                 return None
 
         context.database.submit(
-            call, partial(self._granted, handle, request, requested), partial(self._failed, handle)
+            call, partial(self._granted, handle, request, asked), partial(self._failed, handle)
         )
 
     def _granted(
-        self,
-        handle: KeeperHandle,
-        request: int,
-        requested: Mapping[Queue, int],
-        claim: Claim | None,
+        self, handle: KeeperHandle, request: int, asked: Asked, claim: Claim | None
     ) -> None:
         self._claiming = False
         if claim is None:
@@ -147,7 +143,7 @@ class Claimer:
         ]
         for attempt in granted:
             context.state.add(attempt)
-        context.claim_policy.record_claim(requested, granted, claim)
+        context.claim_policy.record_claim(asked, granted, claim)
         if claim.held_back:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
         if self._woken or claim.repeated:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Claim, Place
-from orchestra.domain.resources import DeviceRoom, Request, Room, total
+from orchestra.domain.resources import DeviceRoom, Request, Room
 from orchestra.domain.states import Queue
 from orchestra.pilot import allocator, prefetch
 from orchestra.pilot.prefetch import Pace, Waiting
@@ -21,6 +20,14 @@ PREPARED_SECONDS = 0.1
 """Seconds of work that is prepared before there are slots for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to claim: jobs of these queues that fit into a room together."""
+
+    queues: tuple[Queue, ...]
+    room: Room
+
+
 @dataclass(slots=True)
 class ClaimPolicy:
     """What is known about the queues of the database.
@@ -28,17 +35,17 @@ class ClaimPolicy:
     Args:
         exhausted: queues without jobs for this node. Nothing is claimed from them until work is announced, or the next
             poll is due.
-        blocked: queues whose jobs need more than was left. Nothing is claimed from them until one of these would fit.
+        blocked: queues whose jobs all need more than was left. Nothing is claimed from them until one of these fits.
         cursors: queues that the last claim has not searched to the end; the next claim continues from there.
         paces: by task.
-        latest: the task that each queue granted last, and the slots of its jobs.
+        latest: the task that each queue granted last, and what its jobs take.
     """
 
     exhausted: set[Queue] = field(default_factory=set)
-    blocked: dict[Queue, tuple[Resources, ...]] = field(default_factory=dict)
+    blocked: dict[Queue, tuple[Request, ...]] = field(default_factory=dict)
     cursors: dict[Queue, Place] = field(default_factory=dict)
     paces: dict[int, Pace] = field(default_factory=dict)
-    latest: dict[Queue, tuple[int, int]] = field(default_factory=dict)
+    latest: dict[Queue, tuple[int, Request]] = field(default_factory=dict)
 
     def reset(self, *queues: Queue) -> None:
         """Note that there may be work again in these queues; in all, if none is named."""
@@ -47,29 +54,36 @@ class ClaimPolicy:
             self.blocked.pop(queue, None)
             self.cursors.pop(queue, None)
 
-    def record_claim(
-        self, requested: Mapping[Queue, int], granted: Sequence[LocalAttempt], claim: Claim
-    ) -> None:
-        """Learn from a claim for so many slots: each queue granted all of them, or all the jobs that it had."""
-        slots_granted, jobs = dict.fromkeys(requested, 0), Counter[Queue]()
+    def record_claim(self, asked: Asked, granted: Sequence[LocalAttempt], claim: Claim) -> None:
+        """Learn from a claim: each queue granted what fitted, or all the jobs that it had."""
+        jobs = Counter[Queue]()
         for attempt in granted:
             queue = attempt.note.queue
             jobs[queue] += 1
-            slots_granted[queue] = slots_granted.get(queue, 0) + attempt.note.slots
-            self.latest[queue] = attempt.key.task_id, attempt.note.slots
-        for queue in requested:
+            self.latest[queue] = attempt.key.task_id, attempt.note.request
+        left = allocator.beside(asked.room, granted)
+        for queue in asked.queues:
             if self.cursors.pop(queue, None) is None:
                 self.blocked.pop(queue, None)  # the claim has searched from the beginning
-        self.blocked.update(claim.held_back)
+            # What would fit, and was not granted, is kept from this node by something else than room.
+            needs = [Request.of(queue, each) for each in claim.held_back.get(queue, ())]
+            if blocked := tuple(each for each in needs if not left.fits(each)):
+                self.blocked[queue] = tuple({*self.blocked.get(queue, ()), *blocked})
         self.cursors.update(claim.more)
         self.exhausted.update(
             queue
-            for queue, slots in requested.items()
-            if slots_granted[queue] < slots
+            for queue in asked.queues
+            if allocator.has_any(left, queue)
             and jobs[queue] < MAX_CLAIM
             and queue not in self.blocked
             and queue not in self.cursors
         )
+
+    def is_blocked(self, queue: Queue, left: Room) -> bool:
+        """Whether no job of a queue is known that would fit into what is left."""
+        if queue not in self.blocked or queue in self.cursors:
+            return False
+        return not any(left.fits(each) for each in self.blocked[queue])
 
     def record_duration(self, task: int, seconds: float) -> None:
         """Learn how long a job took."""
@@ -92,27 +106,16 @@ class ClaimPolicy:
         pace = self.paces.get(task)
         return pace is not None and pace.is_quick
 
-    def prefetch_slots(self, queue: Queue, quick: int) -> int:
-        """Return for how many slots jobs should be waiting, so that quick ones follow one another without a pause.
+    def prefetch_count(self, queue: Queue, quick: Room) -> int:
+        """Return how many jobs should be waiting, so that quick ones follow one another without a pause.
 
-        `quick` are the slots that no job has had for long.
+        `quick` is the room that no job has had for long.
         """
-        task, width = self.latest.get(queue, (None, 1))
-        if task is None:
+        if queue not in self.latest:
             return 0
-        return width * prefetch.prefetch_count(self.paces.get(task), quick, width)
-
-
-def slots_offered(state: PilotState, queue: Queue) -> int:
-    """Count the slots that jobs may use now."""
-    room = allocator.offered(state)
-    return room.cpus if queue is Queue.CPU else len(room.devices)
-
-
-def slots_free(state: PilotState, queue: Queue) -> int:
-    """Count the free slots; 0 while more are in use than are offered."""
-    room = allocator.free(state)
-    return max(0, room.cpus if queue is Queue.CPU else room.whole_gpus)
+        task, request = self.latest[queue]
+        pace = self.paces.get(task)
+        return prefetch.prefetch_count(pace, quick.count(request)) if pace else 0
 
 
 def to_prepare(
@@ -133,47 +136,63 @@ def to_prepare(
     return missing if len(missing) * 2 >= len(first) else []
 
 
-def slots_to_request(state: PilotState, policy: ClaimPolicy, now: float = 0.0) -> dict[Queue, int]:
-    """Return for how many slots of each queue to claim jobs now; queues with none are absent.
+def to_claim(state: PilotState, policy: ClaimPolicy, now: float = 0.0) -> Asked | None:
+    """Return what to claim now, None for nothing.
 
     Args:
         now: by CLOCK_BOOTTIME.
     """
     if state.draining:
-        return {}
-    counts = {queue: _slots_to_request(state, policy, queue, now) for queue in Queue}
-    return {queue: count for queue, count in counts.items() if count > 0}
+        return None
+    offered = allocator.offered(state)
+    queues = [q for q in Queue if allocator.has_any(offered, q) and q not in policy.exhausted]
+    if not queues:
+        return None
+    busy, waiting = state.with_slots(), state.waiting()
+    left = allocator.beside(allocator.left_by(state, busy), waiting)
+    queues = [queue for queue in queues if not policy.is_blocked(queue, left)]
+    to_fill = [queue for queue in queues if allocator.has_any(left, queue)]
+    if len(to_fill) > 1:
+        # Room for jobs that start later is asked for one queue alone: jobs of the other would take it, and not start.
+        return Asked(tuple(to_fill), left)
+    for queue in to_fill or queues:
+        there = sum([attempt.note.queue is queue for attempt in waiting])
+        if more := _to_prefetch(policy, queue, there, _quick_room(state, busy, now)):
+            return Asked((queue,), _with_more(left, policy.latest[queue][1], more, offered))
+        if to_fill:
+            return Asked((queue,), left)
+    return None
 
 
-def _slots_to_request(state: PilotState, policy: ClaimPolicy, queue: Queue, now: float) -> int:
-    if queue in policy.exhausted or slots_offered(state, queue) == 0:
-        return 0
-    waiting = sum(attempt.note.slots for attempt in state.waiting(queue))
-    to_fill = slots_free(state, queue) - waiting
-    is_blocked = queue in policy.blocked and queue not in policy.cursors
-    if is_blocked and not any(
-        room_to_fill(state, {queue: to_fill}).fits(Request.of(queue, needs))
-        for needs in policy.blocked[queue]
-    ):
-        return 0
-    ahead = policy.prefetch_slots(queue, _quick_slots(state, queue, now))
+def _to_prefetch(policy: ClaimPolicy, queue: Queue, waiting: int, quick: Room) -> int:
+    """Return how many jobs of the latest task to claim, those that start at once among them."""
+    ahead = policy.prefetch_count(queue, quick)
     # Refilled only when half is used up, or every end of a job would cause a claim.
-    more = min(MAX_CLAIM, ahead - waiting) if waiting * 2 <= ahead else 0
-    return max(to_fill, more)
+    return min(MAX_CLAIM, ahead - waiting) if waiting * 2 <= ahead else 0
 
 
-def room_to_fill(state: PilotState, requested: Mapping[Queue, int]) -> Room:
-    """Return the room of so many slots. Jobs of the GPU queue may take the free CPU slots, too."""
-    room = allocator.free(state)
-    waiting = total(attempt.note.request for attempt in state.waiting())
-    memory, scratch = room.memory_bytes, room.scratch_bytes
-    return Room(
-        cpus=requested.get(Queue.CPU, max(0, room.cpus - waiting.cpus)),
-        devices=(DeviceRoom(),) * requested.get(Queue.GPU, 0),
-        memory_bytes=None if memory is None else memory - waiting.memory_bytes,
-        scratch_bytes=None if scratch is None else scratch - waiting.scratch_bytes,
-        is_idle=not state.attempts,
+def _with_more(left: Room, request: Request, jobs: int, offered: Room) -> Room:
+    """Return a room that so many jobs fit into, one after another as others end."""
+    memory, scratch = left.memory_bytes, left.scratch_bytes
+    return replace(
+        left,
+        cpus=max(left.cpus, jobs * request.cpus),
+        devices=_with_more_devices(left.devices, request, jobs, offered.devices),
+        memory_bytes=memory if memory is None else max(memory, jobs * request.memory_bytes),
+        scratch_bytes=scratch if scratch is None else max(scratch, jobs * request.scratch_bytes),
     )
+
+
+def _with_more_devices(
+    left: tuple[DeviceRoom, ...], request: Request, jobs: int, offered: Sequence[DeviceRoom]
+) -> tuple[DeviceRoom, ...]:
+    if not (request.gpus or request.gpu_milli):
+        return left
+    wanted = Request(gpus=request.gpus, gpu_milli=request.gpu_milli, vram_bytes=request.vram_bytes)
+    able = [device for device in offered if device.is_enough(wanted)]
+    while able and Room(devices=left).count(wanted) < jobs:
+        left = (*left, able[len(left) % len(able)])
+    return left
 
 
 def excess(state: PilotState, policy: ClaimPolicy, now: float) -> list[LocalAttempt]:
@@ -182,23 +201,25 @@ def excess(state: PilotState, policy: ClaimPolicy, now: float) -> list[LocalAtte
     Args:
         now: by CLOCK_BOOTTIME.
     """
+    waiting = state.waiting()
+    if not waiting:
+        return []
+    starting = {id(attempt) for attempt, _ in allocator.startable(state)}
+    quick = _quick_room(state, state.with_slots(), now)
     released: list[LocalAttempt] = []
     for queue in Queue:
-        if waiting := state.waiting(queue):
-            jobs = [
-                Waiting(a.key.task_id, a.note.slots, now - (a.granted_at or now)) for a in waiting
-            ]
-            free, quick = slots_free(state, queue), _quick_slots(state, queue, now)
-            indexes = prefetch.to_release(jobs, free, quick, policy.paces)
-            released += [waiting[index] for index in indexes]
+        later = [a for a in waiting if a.note.queue is queue and id(a) not in starting]
+        requests = {id(attempt.note.request): attempt.note.request for attempt in later}
+        together = {of: quick.count(request) for of, request in requests.items()}
+        jobs = [
+            Waiting(a.key.task_id, together[id(a.note.request)], now - (a.granted_at or now))
+            for a in later
+        ]
+        released += [later[index] for index in prefetch.to_release(jobs, policy.paces)]
     return released
 
 
-def _quick_slots(state: PilotState, queue: Queue, now: float) -> int:
-    """Count the slots that are free, or whose attempts have not had them for long."""
-    slow = sum(
-        attempt.note.slots
-        for attempt in state.with_slots()
-        if attempt.note.queue is queue and attempt.is_slow(now)
-    )
-    return max(0, slots_offered(state, queue) - slow)
+def _quick_room(state: PilotState, busy: Sequence[LocalAttempt], now: float) -> Room:
+    """Return the room that is free, or whose attempts have not had it for long."""
+    slow = [attempt for attempt in busy if attempt.is_slow(now)]
+    return allocator.left_by(state, slow)

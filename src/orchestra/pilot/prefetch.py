@@ -57,50 +57,42 @@ def capped_pace(pace: Pace, kept: int) -> Pace:
     return Pace(pace.seconds, min(pace.in_a_row, kept))
 
 
-def prefetch_count(pace: Pace | None, slots: int, width: int = 1) -> int:
+def prefetch_count(pace: Pace | None, together: int) -> int:
     """Return how many jobs of a task to prefetch: a second of work, and no more than were quick in a row.
 
     Args:
-        slots: those in which quick jobs follow one another, without those that a job has had for long.
-        width: the slots that each job takes.
+        together: how many of them run at a time where quick jobs follow one another, thus not in place of jobs that
+            have run for long.
     """
     if pace is None or not pace.is_quick:
         return 0
-    lasting = slots / width * QUICK_SECONDS / pace.cost
-    return min(MAX_PREFETCH, pace.in_a_row, round(max(lasting, 0)))
+    lasting = together * QUICK_SECONDS / pace.cost
+    return min(MAX_PREFETCH, pace.in_a_row, round(lasting))
 
 
 class Waiting(NamedTuple):
-    """A job that waits for slots: its task, the slots that it takes, and the seconds for which it has waited."""
+    """A job that waits until others end: its task, how many like it run `together`, and for how long it has waited."""
 
     task: int
-    width: int
+    together: int = 1
     waited: float = 0.0
 
 
-def to_release(
-    waiting: Sequence[Waiting], free: int, slots: int, paces: Mapping[int, Pace]
-) -> list[int]:
+def to_release(waiting: Sequence[Waiting], paces: Mapping[int, Pace]) -> list[int]:
     """Return the indexes of the jobs to release, of those that wait, first come first.
 
     Args:
-        free: slots that are free: a job that fits there starts now.
-        slots: as for `prefetch_count`.
         paces: by task.
     """
-    left = MAX_WAIT * slots
+    left = MAX_WAIT
     costs = {task: pace.cost for task, pace in paces.items() if pace.is_quick}
     kept: Counter[int] = Counter()
     released: list[int] = []
-    for index, (task, width, waited) in enumerate(waiting):
-        if width <= free:
-            free -= width
-            continue
-        cost = costs.get(task, inf)
-        if waited > MAX_WAIT or width * cost > left or kept[task] >= paces[task].in_a_row:
+    for index, (task, together, waited) in enumerate(waiting):
+        wait = costs.get(task, inf) / together if together else inf
+        if waited > MAX_WAIT or wait > left or kept[task] >= paces[task].in_a_row:
             released.append(index)
             continue
-        left -= width * cost
+        left -= wait
         kept[task] += 1
-        free = 0  # the next ones wait behind it
     return released
