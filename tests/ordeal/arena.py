@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from orchestra.pilot.keeper_messages import Hello
 from ordeal import processes
 from ordeal.database import Database, make_folder
 from ordeal.facts import Keeper, Load, Span
 from ordeal.proxy import PilotProxy, Proxy
-from ordeal.schedule import Schedule
+from ordeal.schedule import CPUS, GPUS, MEMORY, Schedule
 
 NAMES = ("gauss", "euler", "noether")
 PROGRAM = str(Path(__file__).with_name("pilot.py"))
@@ -90,8 +92,9 @@ class Arena:
         with self.database.connection() as conn:
             for name in names:
                 conn.execute(
-                    "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values (%s, 3, 8, 1, 8)",
-                    [name],
+                    "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max, memory_bytes) "
+                    "values (%s, %s, 8, %s, 8, %s)",
+                    [name, CPUS, GPUS, MEMORY],
                 )
 
     def _mount(self) -> bool:
@@ -106,8 +109,8 @@ class Arena:
         for node in self.nodes:
             self._revive(node)
             self._note_absence(node)
-            for hello in (h for folder in node.folders for h in processes.spools(folder)):
-                self.keepers.setdefault(str(hello.keeper), Keeper(node.name))
+            for folder in node.folders:
+                list(self._note_keepers(node, folder))
         self._measure()
 
     def _revive(self, node: Node) -> None:
@@ -172,17 +175,20 @@ class Arena:
             node.absent = monotonic()
         node.begun = node.beginnings()
 
+    def _note_keepers(self, node: Node, folder: Path) -> Iterator[tuple[Hello, Keeper]]:
+        """Yield the living keepers of a pilot's folder, each with its record."""
+        for hello in processes.spools(folder):
+            yield hello, self.keepers.setdefault(str(hello.keeper), Keeper(node.name, folder.name))
+
     def kill_keepers(self, node: Node) -> None:
-        for hello in processes.spools(node.folder):
-            fate = self.keepers.setdefault(str(hello.keeper), Keeper(node.name))
+        for hello, fate in self._note_keepers(node, node.folder):
             fate.killed = monotonic()
             processes.send(hello.pid, signal.SIGKILL)
 
     def stop_keepers(self, node: Node, seconds: float) -> list[int]:
         """Stop keepers and return their pids. The caller must continue them in time."""
         pids = []
-        for hello in processes.spools(node.folder):
-            fate = self.keepers.setdefault(str(hello.keeper), Keeper(node.name))
+        for hello, fate in self._note_keepers(node, node.folder):
             # A bit longer: they may be continued late.
             fate.stopped.append(Span(monotonic(), monotonic() + seconds + 1.0))
             processes.send(hello.pid, signal.SIGSTOP)

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from orchestra.domain.resources import WHOLE, Request, Room
 from orchestra.domain.retry_policy import POISONOUS_LOSSES
 from orchestra.domain.states import ENDED_JOB_STATES, ENDED_TASK_STATES, JobState, TaskState
 from orchestra.domain.transitions import job_transitions, task_transitions
@@ -186,6 +187,42 @@ def _could_not_run(facts: Facts, keeper_id: str, at: float) -> bool:
     return dead and any(span.touches(at - SLACK, at) for span in agentless)
 
 
+def never_over_committed(facts: Facts) -> Violations:
+    """No machine has ever run more than it has room for.
+
+    A job that was killed did not record its end: it counts at its start alone.
+    """
+    requests = {task.name: task.request for task in facts.tasks}
+    keepers = {row.token: row.keeper for row in facts.attempts}
+    by_machine: dict[str, list[Life]] = defaultdict(list)
+    for life in facts.lives:
+        keeper = facts.keepers.get(keepers.get(life.token, ""))
+        if keeper and life.job[0] in requests:
+            by_machine[keeper.machine].append(life)
+    for machine, lives in by_machine.items():
+        for life in lives:
+            beside = [other for other in lives if _runs_at(other, life.began) or other is life]
+            wanted = [requests[other.job[0]] for other in beside]
+            if too_much := list(_too_much(wanted, facts.room)):
+                names = ", ".join(map(_life, beside))
+                yield f"{machine} had too little {', '.join(too_much)} at {life.began:.2f} for {names}"
+
+
+def _runs_at(life: Life, at: float) -> bool:
+    return life.ended is not None and life.began <= at < life.ended
+
+
+def _too_much(wanted: list[Request], room: Room) -> Iterator[str]:
+    if sum(each.cpus for each in wanted) > room.cpus:
+        yield "CPU slots"
+    if sum(each.gpus * WHOLE + each.gpu_milli for each in wanted) > WHOLE * len(room.devices):
+        yield "GPUs"
+    if sum(each.memory_bytes for each in wanted) > (room.memory_bytes or 0):
+        yield "memory"
+    if len(wanted) > 1 and any(each.exclusive for each in wanted):
+        yield "solitude"
+
+
 def no_outcome_lost(facts: Facts) -> Violations:
     """The outcome of a job is known if its keeper can have seen it."""
     rows = {row.token: row for row in facts.attempts}
@@ -271,6 +308,7 @@ CHECKS: tuple[Callable[[Facts], Violations], ...] = (
     accepted_once,
     agrees_with_the_truth,
     never_twice_at_once,
+    never_over_committed,
     no_outcome_lost,
     failed_for_a_reason,
     folders_of_their_own,

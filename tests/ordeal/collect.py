@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from orchestra.domain.resources import Request
 from orchestra.domain.states import ENDED_TASK_STATES
 from ordeal.facts import Acceptance, Attempt, Event, Job, JobName, Life, Move, Notification, Task
 
@@ -45,7 +47,7 @@ def _lives(job: JobName, lines: list[dict[str, Any]]) -> list[Life]:
     ]
 
 
-def tasks(conn: psycopg.Connection) -> list[Task]:
+def tasks(conn: psycopg.Connection, requests: Mapping[str, Request]) -> list[Task]:
     """Read the tasks, with the reasons for which Orchestra held them."""
     rows = conn.execute(
         f"select {_BARE}, t.state::text, t.resume, t.timeout is not null, array("
@@ -54,7 +56,8 @@ def tasks(conn: psycopg.Connection) -> list[Task]:
         ") from task t order by t.id"
     )
     return [
-        Task(name, state, resume, timed, tuple(holds)) for name, state, resume, timed, holds in rows
+        Task(name, state, resume, timed, tuple(holds), requests[name])
+        for name, state, resume, timed, holds in rows
     ]
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+
+from orchestra.domain.resources import Request, Room
 
 JobName = tuple[str, int]
 """Task and ordinal. Tasks have names of their own, because a restored database may use an id twice."""
@@ -55,13 +58,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row of the database; `holds` are the reasons why Orchestra has held it."""
+    """A row of the database; `holds` are the reasons why Orchestra has held it, `request` is what each job takes."""
 
     name: str
     state: str
     resume: bool = False
     has_timeout: bool = False
     holds: tuple[str, ...] = ()
+    request: Request = field(default_factory=partial(Request, cpus=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,13 @@ class Span:
 
 @dataclass(slots=True)
 class Keeper:
-    """The faults of a keeper: when it was stopped, and when it was killed."""
+    """The faults of a keeper: when it was stopped, and when it was killed.
+
+    `machine` is where it ran: a node's second pilot may claim to be on another one.
+    """
 
     node: str
+    machine: str = ""
     stopped: list[Span] = field(default_factory=list)
     killed: float | None = None
 
@@ -144,6 +152,7 @@ class Facts:
 
     Args:
         agentless: by node, when no agent could act: none lived, or it was stopped.
+        room: what each machine has for jobs.
         killed_jobs: tokens of the attempts with a process that the ordeal has killed.
         restored: when the database was replaced by an older state of itself.
         mishaps: how often each mishap of the network has happened.
@@ -162,6 +171,7 @@ class Facts:
     notifications: list[Notification] = field(default_factory=list)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     agentless: dict[str, list[Span]] = field(default_factory=dict)
+    room: Room = field(default_factory=Room)
     killed_jobs: set[str] = field(default_factory=set)
     loads: list[Load] = field(default_factory=list)
     restored: float | None = None

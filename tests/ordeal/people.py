@@ -15,7 +15,7 @@ import psycopg
 
 from orchestra.domain.errors import AlreadyExists, OrchestraError
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.tasks import Policy, Resources
+from orchestra.domain.models.tasks import Policy
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services.tasks import lifecycle
@@ -45,7 +45,6 @@ class People:
         data = self.root / "data.txt"
         if not data.exists():
             data.write_text("data\n")
-        queue = Queue(task.queue)
         new = NewTask(
             name=f"user.ana.{task.name}",
             command=COMMAND.format(python=sys.executable, job=JOB, truth=self.truth),
@@ -54,8 +53,8 @@ class People:
             volume=str(self.volume),
             account=pwd.getpwuid(os.geteuid()).pw_name,
             host="ordeal",
-            queue=queue,
-            resources=Resources(cores=1, gpus=int(queue is Queue.GPU)),
+            queue=Queue(task.queue),
+            resources=task.resources,
             reuse=True,
             policy=Policy(
                 test_jobs=task.test_jobs,

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from orchestra.domain.models.tasks import Resources
+from orchestra.domain.resources import DeviceRoom, Request, Room
+from orchestra.domain.states import Queue
 
 Harm = Callable[[random.Random, float, int], list["Step"]]
 
 LEASE = 4.0
 """Seconds; a stop may be shorter or longer."""
 
+
+CPUS, GPUS, MEMORY = 3, 1, 4 << 30
+ROOM = Room(CPUS, (DeviceRoom(),) * GPUS, MEMORY)
+"""What each node has."""
 
 ROUND = 40.0
 """Seconds with faults in one ordeal."""
@@ -53,6 +61,7 @@ class TaskPlan:
     timeout: float | None = None
     resume: bool = False
     queue: str = "cpu"
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,11 @@ class Schedule:
     tasks: tuple[TaskPlan, ...]
     steps: tuple[Step, ...]
     mishaps: float = 0.0
+
+    @property
+    def requests(self) -> Mapping[str, Request]:
+        """What a job of each task takes, by the name of the task."""
+        return {task.name: Request.of(Queue(task.queue), task.resources) for task in self.tasks}
 
 
 def plan(
@@ -111,7 +125,9 @@ def plan(
         if chance if restore is None else restore:
             steps += _restore(dice, seconds)
     steps.sort(key=lambda step: step.at)
-    return Schedule(seed, seconds, nodes, small_disk, tuple(tasks), tuple(steps), mishaps)
+    # With dice of their own, so that a seed keeps its faults.
+    made = (_with_resources(random.Random(f"{task.name} of {seed}"), task) for task in tasks)
+    return Schedule(seed, seconds, nodes, small_disk, tuple(made), tuple(steps), mishaps)
 
 
 def _moments(
@@ -126,6 +142,27 @@ def _moments(
 
 
 # Work
+
+
+def _with_resources(dice: random.Random, task: TaskPlan) -> TaskPlan:
+    """Return a task with what its jobs take: half of them say nothing. Everything fits on an idle node."""
+    if dice.random() < 0.5:
+        return task
+    return replace(task, resources=_resources(dice, task.queue))
+
+
+def _resources(dice: random.Random, queue: str) -> Resources:
+    memory = dice.choice((None, MEMORY // 4, MEMORY // 2, MEMORY))
+    exclusive = dice.random() < 0.15
+    if queue == "cpu":
+        return Resources(dice.choice((1, 1, 2, CPUS)), memory_bytes=memory, exclusive=exclusive)
+    return Resources(
+        gpus=1,
+        gpu_milli=dice.choice((None, 250, 500)),
+        cpus_gpu_job=dice.choice((0, 1, 2)),
+        memory_bytes=memory,
+        exclusive=exclusive,
+    )
 
 
 def _task(dice: random.Random, name: str) -> TaskPlan:

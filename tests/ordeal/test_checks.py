@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestra.domain.resources import DeviceRoom, Request, Room
 from ordeal import checks
 from ordeal.facts import (
     Acceptance,
@@ -24,6 +25,7 @@ from ordeal.facts import (
 )
 
 JOB = ("t0", 0)
+ROOM = Room(cpus=3, devices=(DeviceRoom(),), memory_bytes=8)
 LIFE = Life(JOB, 1, "a", began=10.0, folder="/1", ended=11.0, status=0)
 ROW = Attempt(JOB, 1, "a", "keeper")
 MOVES = [
@@ -55,8 +57,21 @@ def good() -> Facts:
         events=list(EVENTS),
         acceptances=[Acceptance(JOB, 1, latest=1, success=True)],
         notifications=[Notification("t0", "DONE")],
-        keepers={"keeper": Keeper("gauss"), "other": Keeper("euler")},
+        keepers={"keeper": Keeper("gauss", "gauss"), "other": Keeper("euler", "euler")},
+        room=ROOM,
     )
+
+
+def with_neighbour(request: Request) -> Callable[[Facts], object]:
+    """A job of another task that takes so much starts on the same machine while the first one runs."""
+
+    def change(facts: Facts) -> None:
+        job = ("t1", 0)
+        facts.tasks.append(Task("t1", "DONE", request=request))
+        facts.lives.append(Life(job, 1, "c", began=10.5, folder="/3", ended=12.0, status=0))
+        facts.attempts.append(Attempt(job, 1, "c", "keeper"))
+
+    return change
 
 
 def lost(facts: Facts) -> None:
@@ -169,6 +184,25 @@ VIOLATIONS = {
         put("jobs", Job(JOB, "done", 1, done_attempt=1, linked=2)),
     ),
     "two at once": (checks.never_twice_at_once, with_second),
+    "more CPU slots than there are": (
+        checks.never_over_committed,
+        with_neighbour(Request(cpus=3)),
+    ),
+    "more memory than there is": (
+        checks.never_over_committed,
+        with_neighbour(Request(cpus=1, memory_bytes=9)),
+    ),
+    "more GPUs than there are": (
+        checks.never_over_committed,
+        lambda facts: (
+            put("tasks", Task("t0", "DONE", request=Request(gpu_milli=600)))(facts),
+            with_neighbour(Request(gpu_milli=500))(facts),
+        ),
+    ),
+    "a neighbour of an exclusive job": (
+        checks.never_over_committed,
+        with_neighbour(Request(cpus=1, exclusive=True)),
+    ),
     "a lost outcome": (checks.no_outcome_lost, lost),
     "a failure by nobody": (
         checks.failed_for_a_reason,
@@ -208,6 +242,25 @@ def test_each_violation_is_found(name: str) -> None:
     change(facts)
     assert list(check(facts)), name
     assert any(text.startswith(check.__name__) for text in checks.violations(facts))
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(cpus=2, memory_bytes=8), Request(gpus=1), Request(gpu_milli=1000)], ids=str
+)
+def test_neighbours_may_use_a_machine_up(request_: Request) -> None:
+    facts = good()
+    with_neighbour(request_)(facts)
+    assert list(checks.never_over_committed(facts)) == []
+
+
+def test_machines_and_moments_have_rooms_of_their_own() -> None:
+    facts = good()
+    with_neighbour(Request(cpus=3))(facts)
+    facts.attempts[-1] = replace(facts.attempts[-1], keeper="other")
+    assert list(checks.never_over_committed(facts)) == []
+    facts.attempts[-1] = replace(facts.attempts[-1], keeper="keeper")
+    facts.lives[-1] = replace(facts.lives[-1], began=11.0)
+    assert list(checks.never_over_committed(facts)) == []
 
 
 def overlap(change: Callable[[Facts], object]) -> list[str]:

@@ -23,7 +23,7 @@ from ordeal.checks import evidence, violations
 from ordeal.facts import Facts
 from ordeal.faults import Faults
 from ordeal.people import People
-from ordeal.schedule import Schedule
+from ordeal.schedule import ROOM, Schedule
 
 REST = 120.0
 """Seconds that the work has to end after the last fault; up to three times as many while it makes progress."""
@@ -169,13 +169,17 @@ class Ordeal:
     def _collect(self) -> None:
         facts, arena = self.facts, self.arena
         with arena.database.connection() as conn:
-            facts.tasks, facts.jobs = collect.tasks(conn), collect.jobs(conn)
+            facts.tasks, facts.jobs = (
+                collect.tasks(conn, self.schedule.requests),
+                collect.jobs(conn),
+            )
             facts.attempts, facts.events = collect.attempts(conn), collect.events(conn)
             facts.moves, facts.acceptances = collect.moves(conn), collect.acceptances(conn)
             facts.notifications = collect.notifications(conn)
         facts.lives = collect.lives(arena.truth)
         facts.miscounts = [*self.faults.miscounts, *arena.database.miscounts()]
         facts.keepers, facts.agentless = arena.keepers, arena.absences()
+        facts.room = ROOM
         facts.restored = arena.restored
         facts.mishaps = arena.proxy.happened()
         facts.killed_jobs, facts.loads = arena.killed_jobs, arena.loads
