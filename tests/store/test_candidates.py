@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -16,35 +15,11 @@ from orchestra.pilot.claim_policy import Asked, ClaimPolicy
 from orchestra.services import work
 from orchestra.services.work import queue_claim
 from orchestra.store.driver.database import connect
+from support.ranked import ranked_tasks as tasks
 from support.world import World
 
 ROOM = Room(8)
 CPU = Asked((Queue.CPU,), ROOM)
-
-
-def tasks(world: World, count: int, *, name: str = "small", **columns: Any) -> list[int]:
-    """RUNNING tasks of one job each, ranked in order, all at once."""
-    values = {"account": "ana", "cores": 1, "jobs": 1, **columns}
-    version = world.dataset_version(values["jobs"])
-    rows = world.conn.execute(
-        "insert into task (name, owner_id, account, queue, command, config_version_id, volume, folder, jobs, cores, "
-        "test_jobs, state, work_started_at) "
-        "select 'user.ana.' || %(name)s || n, %(owner)s, %(account)s, 'cpu', 'run %%DATA %%IN %%OUT', %(version)s, "
-        "'/v', '/v/' || n, %(jobs)s, %(cores)s, 0, 'RUNNING', now() from generate_series(1, %(count)s) n returning id",
-        {"name": name, "owner": world.person(), "version": version, "count": count, **values},
-    ).fetchall()
-    ids = sorted(row[0] for row in rows)
-    world.conn.execute(
-        "insert into job (task_id, ordinal, state) "
-        "select t, n, 'assigned' from unnest(%s::int[]) t, generate_series(0, %s) n",
-        [ids, values["jobs"] - 1],
-    )
-    world.conn.execute(
-        "insert into task_count (task_id, stripe, assigned) select t, 0, %s from unnest(%s::int[]) t",
-        [values["jobs"], ids],
-    )
-    world.conn.execute("update task set rank = id where id = any(%s)", [ids])
-    return ids
 
 
 def emptied(world: World, ids: list[int]) -> None:

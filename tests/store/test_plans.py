@@ -140,12 +140,22 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
     params = {
         "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$",
-        **claims.bounds(Room(8)), "avoid": [3], "rank": 20, "after": 19, "limit": 16,
+        **claims.bounds(Room(8)), "avoid": [3], "not_of": [2], "not_here": [2], "rank": 20, "after": 19, "limit": 16,
     }  # fmt: skip
     found = plan(crowded.conn, load("work/claims").candidates, params)
     assert indexes(found) == {"task_rank"}
     assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
     assert buffers(found) < 30
+
+
+def test_what_limits_leave_is_counted_over_what_pilots_hold(crowded: World) -> None:
+    """A look for each task of the owner, here all of them, whatever their jobs."""
+    crowded.conn.execute("set enable_seqscan = off")  # as on a pilot's connection
+    found = plan(crowded.conn, load("work/limits").left_to, {"owner": crowded.person()})
+    crowded.conn.execute("reset enable_seqscan")
+    assert walked(found) == set()
+    assert "job_claimed" in indexes(found)
+    assert buffers(found) < 6 * TASKS
 
 
 def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) -> None:
@@ -171,7 +181,7 @@ def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
 def test_many_tasks_of_others_are_skipped_in_one_statement(crowded: World) -> None:
     params = {
         "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$",
-        **claims.bounds(Room(8)), "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
+        **claims.bounds(Room(8)), "avoid": [], "not_of": [], "not_here": [], "rank": -(2**31), "after": -1, "limit": 16,
     }  # fmt: skip
     assert buffers(plan(crowded.conn, load("work/claims").candidates, params)) < TASKS
 

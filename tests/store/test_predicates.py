@@ -18,6 +18,7 @@ PREDICATES: dict[LiteralString, LiteralString] = {
     "current_troubles": "pilot",
     "is_pending": "outbox",
     "slots_of": "task",
+    "has_limits": "person",
     "is_drained": "node",
     "drain_in": "node",
 }

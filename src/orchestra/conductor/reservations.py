@@ -80,7 +80,7 @@ class Reservations:
         if number is None:
             return None
         if number not in self._placements:
-            self._placements |= placements.later_than(conn, max(self._placements, default=0))
+            self._placements |= placements.some(conn, [number])
         return self._placements[number]
 
 

@@ -32,7 +32,8 @@ POLL_EVERY = 30.0
 JITTER = 0.005
 """Seconds within which pilots that were woken together send their claims."""
 BLOCKED_POLL = 5.0
-"""Seconds until the next poll while a job waits for more slots than are free: another node may have taken it."""
+"""Seconds until the next poll while a job waits for more than is free, which another node may have taken, or for its
+owner's limits."""
 FAILED_PAUSE = 5.0
 MAX_TASKS = 200
 
@@ -119,6 +120,7 @@ class Claimer:
                     after=cursors,
                     epoch=epoch,
                     versions=context.versions,
+                    admissions=context.admissions,
                 )
             except DatabaseReplaced:
                 conn.close()  # the database thread attaches again before the next claim
@@ -144,7 +146,7 @@ class Claimer:
         for attempt in granted:
             context.state.add(attempt)
         context.claim_policy.record_claim(asked, granted, claim)
-        if claim.held_back:
+        if claim.held_back or claim.at_limit:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
         if self._woken or claim.repeated:
             # Work may have come just after this answer. A repeated answer lacks the blocked jobs, and it is empty if

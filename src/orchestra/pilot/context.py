@@ -22,6 +22,7 @@ from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.pilot.opening import Opening
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
+from orchestra.services.work import Admissions
 
 FIRST_BACK_OFF = 30.0
 MAX_BACK_OFF = 600.0
@@ -44,6 +45,7 @@ class Context:
             agents.
         tasks: what the database has said about tasks; each revision is known for good.
         versions: files of data sets that known tasks read; used by the database thread.
+        admissions: which tasks may use the node, apart from what their jobs need; used by the database thread.
         unseen: parts of the machine at which the agent has not looked yet.
         adopted: the keepers of earlier agents have been looked for.
         superseded: another agent decides for the node now.
@@ -72,6 +74,7 @@ class Context:
     claim_policy: ClaimPolicy = field(default_factory=ClaimPolicy)
     tasks: dict[Revision, TaskSpec] = field(default_factory=dict)
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
+    admissions: Admissions = field(default_factory=Admissions)
     node_id: int = 0
     request: int = 0
     unseen: set[str] = field(default_factory=lambda: {"machine", "gpus", "scratch"})

@@ -143,15 +143,16 @@ class Claim:
     """The answer to a claim: the grants in the order of their start, and the revisions of their tasks.
 
     `tasks` omits those that the agent already knows. `held_back` is what jobs of a queue need that were passed over
-    because less was left; `more` is the position at which this claim stopped before the end of a queue.
-    `latest` is the keeper's highest request, perhaps another agent's. A `repeated` answer has neither `held_back` nor
-    `more`: claim again.
+    because less was left; `more` is the position at which this claim stopped before the end of a queue. `at_limit`: a
+    job was passed over for its owner's limits. `latest` is the keeper's highest request, perhaps another agent's. A
+    `repeated` answer has none of these: claim again.
     """
 
     tasks: Mapping[Revision, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
     held_back: Mapping[Queue, tuple[Resources, ...]] = field(default_factory=dict)
     more: Mapping[Queue, Place] = field(default_factory=dict)
+    at_limit: bool = False
     latest: int = 0
     repeated: bool = field(default=False, compare=False)
 

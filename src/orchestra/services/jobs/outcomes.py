@@ -35,7 +35,7 @@ from orchestra.store.work import attempts, reports
 class Recorded:
     """The result of a batch: tasks to hold, with the reason, and attempts that the database does not know.
 
-    `limited` are the tasks with max_running, and their queues: jobs of them may have been released.
+    `limited` are the tasks with max_running, or whose owner has limits, and their queues: other jobs may start now.
     """
 
     holds: frozenset[tuple[int, str]] = frozenset()
@@ -78,7 +78,7 @@ def record(
     return Recorded(
         frozenset((e.outcome.key.task_id, e.hold) for e in endings if e.hold),
         tuple(sorted(unknown)),
-        limited,
+        {f.key.task_id: f.queue for f in locked if f.limited or f.owner_limited},
     )
 
 

@@ -6,6 +6,7 @@ keeper, task (shared), jobs by (task, index), counts: a mass change locks its ta
 claim or half a report.
 """
 
+from orchestra.services.work.admissions import Admissions
 from orchestra.services.work.attachment import (
     LEASE_SECONDS,
     PROTOCOL,
@@ -27,6 +28,7 @@ from orchestra.services.work.reports import (
 __all__ = [
     "LEASE_SECONDS",
     "PROTOCOL",
+    "Admissions",
     "attach",
     "claim",
     "close_out",

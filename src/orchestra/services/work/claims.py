@@ -19,6 +19,8 @@ from orchestra.domain.errors import (
 from orchestra.domain.models.work import Claim, Place, Revision, SharedFiles
 from orchestra.domain.resources import Room
 from orchestra.domain.states import Queue
+from orchestra.services.work.admissions import Admissions
+from orchestra.services.work.owner_limits import OwnerLimits
 from orchestra.services.work.queue_claim import QueueClaim
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
@@ -44,6 +46,7 @@ def claim(
     after: Mapping[Queue, Place] | None = None,
     epoch: int | None = None,
     versions: MutableMapping[int, SharedFiles] | None = None,
+    admissions: Admissions | None = None,
 ) -> Claim:
     """Claim jobs that fit into a node's `room`, best task of each queue first; at most `at_most` jobs of each queue.
 
@@ -56,8 +59,8 @@ def claim(
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that a lost answer loses no job; one below the keeper's `latest` claims nothing. `known` are the
     revisions of tasks that the agent has already (what they say never changes), `versions` are the files of data sets
-    that it has (those of new revisions are added). Both are valid for one `epoch` of the database: a replaced database
-    assigns numbers again.
+    that it has (those of new revisions are added), `admissions` says which placements admit its node. All are valid for
+    one `epoch` of the database: a replaced database assigns numbers again.
 
     Raises:
         DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was claimed.
@@ -65,6 +68,7 @@ def claim(
         Superseded: another agent decides for the node.
     """
 
+    admissions = Admissions() if admissions is None else admissions
     lagging: dict[int, int] = {}
 
     def work() -> Claim:
@@ -84,13 +88,26 @@ def claim(
             return Claim(latest=request)
         idle = (offered or pilot.enabled).within(pilot.enabled)
         shared, left = locks.ClaimLocks(), room
+        limits = OwnerLimits(pilot.limited_owners, shared)
+        admissions.renew(pilot)
         by_queue: list[QueueClaim] = []
         for queue in IN_TURN:
             if queue not in queues:
                 continue
             place = after.get(queue) if after else None
             one = QueueClaim(
-                keeper, pilot, request, queue, idle, left, at_most, avoid, shared, place
+                keeper,
+                pilot,
+                request,
+                queue,
+                idle,
+                left,
+                at_most,
+                avoid,
+                shared,
+                limits,
+                admissions,
+                place,
             )
             one.take(conn)
             left = one.room
@@ -102,6 +119,7 @@ def claim(
                 t.queue: tuple(t.passed_over) for t in by_queue if t.passed_over and t.has_room()
             },
             more={t.queue: t.place for t in by_queue if t.has_more and t.place},
+            at_limit=limits.reached,
             latest=request,
         )
 

@@ -12,6 +12,8 @@ from orchestra.domain.models.work import Grant, Place
 from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.resources import Room
 from orchestra.domain.states import Queue
+from orchestra.services.work.admissions import Admissions
+from orchestra.services.work.owner_limits import OwnerLimits
 from orchestra.store.driver import channels
 from orchestra.store.tasks import locks
 from orchestra.store.work import attempts, claims, reservations
@@ -40,6 +42,8 @@ class QueueClaim:
     jobs: int
     avoid: Collection[int]
     shared: locks.ClaimLocks
+    limits: OwnerLimits
+    admissions: Admissions
     place: Place | None = None
     cut_short: bool = False
     has_more: bool = False
@@ -63,23 +67,17 @@ class QueueClaim:
                 self.has_more = True
                 return
             self.place = task.place
-            limit = min(self.room.count(task.request), self.jobs)
-            if not self.idle.fits(task.request):
-                fruitless += 1
-            elif limit:
-                taken = self._take_from(conn, task.id, limit)
-                if self.cut_short:
-                    self.place, self.has_more = task.before, True
-                    return
-                self.room = self.room.after(task.request, taken)
-                self.jobs -= taken
-                fruitless += not taken
-                if taken and self._slots(task) > 1:
-                    self._end_reservation(conn, task.id)
-            elif self._must_wait(conn, task):
+            fits = self.idle.fits(task.request)
+            limit = min(self.room.count(task.request), self.jobs) if fits else 0
+            if limit:
+                fruitless += not self._take_from(conn, task, limit)
+            elif fits and self._must_wait(conn, task):
                 return
             else:
                 fruitless += 1
+            if self.cut_short:
+                self.place, self.has_more = task.before, True
+                return
             if not self.has_room() or self.jobs <= 0:
                 return
 
@@ -92,10 +90,22 @@ class QueueClaim:
         room = replace(self.idle, seconds_left=self.room.seconds_left)
         while read < TASKS_AT_MOST:
             page = claims.candidates(
-                conn, self.queue, self.pilot, room, self.avoid, after=last, limit=size
+                conn,
+                self.queue,
+                self.pilot,
+                room,
+                self.avoid,
+                not_of=self.limits.used_up(self.queue),
+                not_here=self.admissions.refused,
+                after=last,
+                limit=size,
             )
-            there = claims.tasks_with_jobs(conn, [task.id for task in page]) if read else None
-            yield from (task for task in page if there is None or task.id in there)
+            self.admissions.learn(
+                conn, self.keeper.node, {t.placement for t in page if t.placement is not None}
+            )
+            here = [task for task in page if task.placement not in self.admissions.refused]
+            there = claims.tasks_with_jobs(conn, [task.id for task in here]) if read else None
+            yield from (task for task in here if there is None or task.id in there)
             if len(page) < size:
                 return
             last, size, read = page[-1].place, FURTHER_PAGE, read + len(page)
@@ -139,7 +149,21 @@ class QueueClaim:
         if reservations.end(conn, task) and elsewhere:
             channels.notify_workers(conn, self.queue)
 
-    def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
+    def _take_from(self, conn: psycopg.Connection, task: claims.Candidate, limit: int) -> bool:
+        """Claim up to `limit` jobs of a task, as its owner's limits allow; False if it has none."""
+        allowed = self.limits.count(conn, task.owner, task.request)
+        if not allowed:
+            self.cut_short = allowed is None
+            return True
+        taken = self._take_jobs(conn, task.id, min(limit, allowed))
+        self.room = self.room.after(task.request, taken)
+        self.limits.take(task.owner, task.request, taken)
+        self.jobs -= taken
+        if taken and self._slots(task) > 1:
+            self._end_reservation(conn, task.id)
+        return taken > 0
+
+    def _take_jobs(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; return how many."""
         first, shared = self.shared.share(conn, task)
         self.cut_short = first.has_jobs and not shared

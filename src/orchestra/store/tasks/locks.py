@@ -51,13 +51,30 @@ class FirstClaimable:
 
 @dataclass(slots=True)
 class ClaimLocks:
-    """The locks of the tasks that one claim shares, up to the `highest`.
+    """The locks of the tasks that one claim shares, up to the `highest`, and of owners that it locks.
 
     A claim finds its tasks in the order of their ranks. It does not wait for a task below one that it shares already,
-    because that could be a deadlock.
+    nor for an owner once it has any lock, because that could be a deadlock.
     """
 
     highest: int = -1
+    has_owner: bool = False
+
+    def try_owner(self, conn: psycopg.Connection, owner: int) -> bool:
+        """Lock an owner against other claims; False if this would have to wait."""
+        with conn.cursor() as cursor:
+            row = cursor.execute(SQL.try_owner, {"owner": owner}).fetchone()
+        assert row
+        self.has_owner = self.has_owner or row[0]
+        return bool(row[0])
+
+    def wait_for_owner(self, conn: psycopg.Connection, owner: int) -> bool:
+        """Lock an owner against other claims; False if this claim has locks already."""
+        if self.has_owner or self.highest >= 0:
+            return False
+        conn.execute(SQL.lock_owner, {"owner": owner})
+        self.has_owner = True
+        return True
 
     def share(self, conn: psycopg.Connection, task: int) -> tuple[FirstClaimable, bool]:
         """Share a task if it has claimable jobs; False if it has none, or if this would have to wait."""

@@ -17,6 +17,13 @@ select pg_advisory_xact_lock_shared(1869767528, id) from unnest(%(tasks)s::int[]
 -- Those of the tasks that can be shared without waiting.
 select id from unnest(%(tasks)s::int[]) as given (id) where pg_try_advisory_xact_lock_shared(1869767528, id)
 
+-- name: lock_owner
+-- Locks a user against the claims of other nodes, which count together what the user's limits leave.
+select pg_advisory_xact_lock(731059, %(owner)s)
+
+-- name: try_owner
+select pg_try_advisory_xact_lock(731059, %(owner)s)
+
 -- name: share_to_claim
 -- Shares a task only if it has claimable jobs. Walks each turn of job_claimable from its claim cursor on, to the
 -- first claimable job: `first_in_line` in turn 0 and `in_order` in turn 1, null where there is none. `passed` is the number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psycopg
@@ -33,6 +33,6 @@ def intern(conn: psycopg.Connection, placement: Placement) -> int | None:
     return int(fetch(conn, SQL.intern, params)[0]["id"])
 
 
-def later_than(conn: psycopg.Connection, last: int) -> dict[int, Placement]:
-    """Return the placements with ids above `last`, by id."""
-    return {row["id"]: from_row(row) for row in fetch(conn, SQL.later_than, {"last": last})}
+def some(conn: psycopg.Connection, ids: Collection[int]) -> dict[int, Placement]:
+    """Return placements by id."""
+    return {row["id"]: from_row(row) for row in fetch(conn, SQL.some, {"ids": list(ids)})}

@@ -7,6 +7,5 @@ values (%(constraint)s, %(nodes)s::text[], %(not_nodes)s::text[])
 on conflict (constraint_text, nodes, not_nodes) do update set constraint_text = excluded.constraint_text
 returning id
 
--- name: later_than
--- Those with higher ids, for a cache.
-select id, constraint_text, nodes, not_nodes from placement where id > %(last)s order by id
+-- name: some
+select id, constraint_text, nodes, not_nodes from placement where id = any(%(ids)s::int[])

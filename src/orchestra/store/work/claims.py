@@ -32,7 +32,7 @@ class ClaimingPilot:
     """The agent that decides for a node, which tasks it may serve, and the database's epoch.
 
     `images` is the pattern of the images that its container runtimes can run. `enabled` is the room of the idle node
-    that its operator has enabled.
+    that its operator has enabled. `described` changes with the node's labels; None if no task asks for labels.
     """
 
     agent: UUID
@@ -42,6 +42,8 @@ class ClaimingPilot:
     drained: bool
     enabled: Room
     epoch: int
+    limited_owners: frozenset[int] = frozenset()
+    described: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Candidate:
 
     id: int
     rank: int
+    owner: int
+    placement: int | None
     resources: Resources
     request: Request
 
@@ -96,6 +100,8 @@ def claiming_pilot(
             memory_bytes=row["memory_bytes"],
         ),
         epoch=row["epoch"],
+        limited_owners=frozenset(row["limited_owners"]),
+        described=row["described"],
     )
 
 
@@ -106,12 +112,17 @@ def candidates(
     room: Room,
     avoid: Collection[int] = (),
     *,
+    not_of: Collection[int] = (),
+    not_here: Collection[int] = (),
     after: Place = BEFORE_ALL,
     limit: int,
 ) -> list[Candidate]:
     """Return a page of the tasks to claim jobs from, best first, that there is enough `room` for of each kind.
 
     A job may still not fit, if it needs several things of one GPU.
+
+    Args:
+        avoid: tasks to leave out; `not_of` are owners, `not_here` placements.
     """
     rank, task = after
     params = {
@@ -121,13 +132,18 @@ def candidates(
         "images": pilot.images,
         **bounds(room),
         "avoid": list(avoid),
+        "not_of": list(not_of),
+        "not_here": list(not_here),
         "rank": rank,
         "after": task,
         "limit": limit,
     }
     with conn.cursor() as cursor:  # plain rows, because many are read
         rows = cursor.execute(SQL.candidates, params).fetchall()
-    return [Candidate(task, rank, *_needs(queue, *columns)) for task, rank, *columns in rows]
+    return [
+        Candidate(task, rank, owner, placement, *_needs(queue, *columns))
+        for task, rank, owner, placement, *columns in rows
+    ]
 
 
 def bounds(room: Room) -> dict[str, float]:

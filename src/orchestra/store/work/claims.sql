@@ -1,13 +1,18 @@
 -- Claims. Locks: keeper, task (shared, see tasks/locks.sql), jobs by (task, ordinal), counts.
 
 -- name: claiming_pilot
--- The agent that decides for the node, and which tasks it may serve. Also records the number of the claim's request.
+-- The agent that decides for the node, which tasks it may serve, and the owners who have limits. `described` has all that
+-- the node's labels are made of, if any task asks for them. Also records the number of the claim's request.
 with noted as (
     update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
 )
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     is_drained(n) or p.leave or exists (select from cluster where settling_since is not null) as drained,
-    n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch
+    n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch,
+    array(select l.id from person l where has_limits(l)) as limited_owners,
+    case when exists (select from placement) then
+        concat_ws(' ', n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, p.found)
+    end as described
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
@@ -17,7 +22,10 @@ where p.node_id = %(node)s
 -- those after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks. Whether
 -- everything fits together, such as memory and a free part on the same GPU, is up to the caller. A job without an
 -- estimate is taken at any time. CASE, because the planner takes each comparison for rarely true, and would sort.
-select id, rank, cores, gpus, memory_bytes, cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive from task
+select
+    id, rank, owner_id, placement_id,
+    cores, gpus, memory_bytes, cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive
+from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or image ~ %(images)s)
@@ -30,9 +38,11 @@ where queue = %(queue)s and rank is not null and held_at is null
             and coalesce(memory_bytes, 0) <= %(memory_bytes)s
             and coalesce(scratch_bytes, 0) <= %(scratch_bytes)s
             and (not exclusive or %(is_idle)s)
-            and (coalesce(walltime, timeout, 1.25 * p95_seconds) + grace <= %(seconds_left)s) is not false
+            and (expected_seconds(walltime, timeout, p95_seconds) + grace <= %(seconds_left)s) is not false
         then true else false end
     and id <> all(%(avoid)s::int[])
+    and owner_id <> all(%(not_of)s::int[])
+    and (placement_id is null or placement_id <> all(%(not_here)s::int[]))
     and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
 limit %(limit)s

@@ -22,7 +22,7 @@ SQL = load("work/reports")
 class LockedAttempt:
     """A locked job with one of its attempts and the state of its task, which may have been changed since the claim.
 
-    `limited`: the task has max_running.
+    `limited`: the task has max_running; `owner_limited`: its owner has limits.
     """
 
     key: AttemptKey
@@ -40,6 +40,7 @@ class LockedAttempt:
     retries: int
     is_outdated: bool
     limited: bool
+    owner_limited: bool
 
 
 @dataclass(frozen=True, slots=True)

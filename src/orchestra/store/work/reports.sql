@@ -12,7 +12,8 @@ select
     given.place, j.state, t.state, t.queue, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
     j.keeper_id is not distinct from %(keeper)s as is_of_keeper, a.ended_at is not null as ended,
     a.lost_at is not null as lost, t.retries, a.revision < t.revision as is_outdated,
-    t.max_running is not null as limited
+    t.max_running is not null as limited,
+    t.owner_id = any(array(select p.id from person p where has_limits(p))) as owner_limited
 from (
     select * from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[]) with ordinality
     limit %(count)s

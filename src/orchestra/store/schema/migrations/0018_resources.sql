@@ -105,13 +105,18 @@ alter table pilot
     add column utc_offset integer,
     add column knows_hours uuid;
 
--- What the running jobs of a user may take together; null for no limit. Counted in claims, which lock the row.
+-- What the running jobs of a user may take together; null for no limit. Counted in claims (store/work/limits.sql).
 -- shares: the weight in the order between users.
 alter table person
     add column shares double precision not null default 1 check (shares > 0),
     add column limit_cpus integer check (limit_cpus >= 0),
     add column limit_gpu_milli integer check (limit_gpu_milli >= 0),
     add column limit_running integer check (limit_running >= 0);
+create function has_limits(p person) returns boolean immutable parallel safe language sql
+return p.limit_cpus is not null or p.limit_gpu_milli is not null or p.limit_running is not null;
+create index person_limited on person (id)
+    where limit_cpus is not null or limit_gpu_milli is not null or limit_running is not null;
+create index task_of_owner on task (owner_id) where ended_at is null;
 
 -- What a user has used lately, in CPU slots: halved in a day (domain/fair_share.py). Written by the conductor.
 create table recent_use (
