@@ -42,6 +42,11 @@ def test_user_create_list_delete(maestro: Maestro) -> None:
     ]
     assert maestro("user", "list", "-q").out == "ana\nbob\n"
     assert maestro("user", "list", "-u", "bob").out.splitlines()[1].startswith("bob ")
+    limited = maestro.line("user limit -n bob --cpus 40 --gpus 2.5 --running none --shares 2")
+    assert limited.out == "user bob: at most 40 CPU slots, 2.5 GPUs at a time; 2 shares\n"
+    bob = maestro.line("user list -u bob -o json").json[0]
+    assert (bob["limits"], bob["shares"]) == ({"cpus": 40, "gpus": 2.5, "running": None}, 2.0)
+    assert "there is nothing to change" in maestro.refused("user", "limit", "-n", "bob")
     maestro.line("user delete -n bob")
     maestro.line("user delete -n ana")
     assert maestro("user", "list", "-o", "json").json == []

@@ -34,6 +34,14 @@ user set -n bob --mail off -e b@example.org
 user set -n zoe --mail off
 user set --mail on
 user set
+user limit -n bob --cpus 40 --gpus 2.5 --running 500 --shares 2
+user limit -n bob --running none -o json
+user limit -n bob --gpus many
+user limit -n bob --cpus -1
+user limit -n bob --shares 0
+user limit -n zoe --cpus 1
+user limit -n bob
+user list
 user delete -n ana
 user delete -n bob -x
 user delete -n bob

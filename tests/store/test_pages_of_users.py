@@ -49,6 +49,22 @@ def test_others_change_themselves_alone(site: Site) -> None:
     assert site.get("/users/nobody").status == 404
 
 
+def test_admins_limit_users(site: Site) -> None:
+    admin, page = site.of("root"), "/users/ana/limits"
+    assert page in admin.get("/users/ana").links
+    assert page not in site.get("/users/ana").links
+    limits = {"cpus": "40", "gpus": "2.5", "running": "", "shares": "2"}
+    assert site.get(page).status == site.post(page, **limits).status == 403
+    assert admin.post(page, **limits).location == "/users"
+    assert "40 CPU slots, 2.5 GPUs, 2 shares" in site.get("/users").text
+    assert admin.get(page).values == limits
+    for name, wrong in (("cpus", "-1"), ("gpus", "many"), ("running", "0.5"), ("shares", "0")):
+        refused = admin.post(page, **{**limits, name: wrong})
+        assert (refused.status, refused.values[name]) == (422, wrong)
+    assert admin.post(page, shares="1").location == "/users"
+    assert "CPU slots" not in site.get("/users").text
+
+
 def test_a_token_is_shown_once_and_revoked(site: Site) -> None:
     made = site.post("/tokens", name="<laptop>", days="7")
     (secret,) = re.findall(r"orc_\w{38}", made.html)

@@ -16,6 +16,7 @@ from orchestra.domain.models.nodes import NodeSettings, SlotsWanted
 from orchestra.domain.models.runs import Files
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Origin
+from orchestra.domain.models.users import NewLimits
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.dataset_changes import (
     DeleteDataSet,
@@ -62,7 +63,7 @@ from orchestra.interface.task_changes import (
 )
 from orchestra.interface.task_inputs import AddConfigs, InputsOf, UpdateTask
 from orchestra.interface.tokens import CreateToken, ListTokens, RevokeToken
-from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
+from orchestra.interface.user_changes import CreateUser, DeleteUser, LimitUser, SetUser
 from orchestra.services import datasets
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
@@ -147,6 +148,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         admins(lambda _: SetUser("ana", admin=True)),
         admins(lambda it: SetUser(it.me, admin=True, email="me@lab.org")),
     ),
+    "user.limit": (admins(lambda it: LimitUser(it.me, NewLimits(cpus=40))),),
     "user.delete": (owned(lambda _: DeleteUser("carl"), owner="carl"),),
     "token.create": (
         owned(lambda _: CreateToken("ana")),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import Record
 from orchestra.cli.registry import Verb, later
 from orchestra.cli.table import Column, Fit
+from orchestra.domain import user_limits
 from orchestra.domain.errors import BadInput
+from orchestra.domain.resources import WHOLE
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -29,7 +31,7 @@ def _create(ctx: Context) -> None:
     ctx.out.item(
         user,
         lambda user: [f"user {user.name} ({user.email}){admin}"],
-        record=_record,
+        record=user_record,
         key=lambda user: user.name,
     )
 
@@ -48,24 +50,32 @@ def _list(ctx: Context) -> None:
         Column("EMAIL", lambda user: user.email),
         Column("MAIL", lambda user: "" if user.mail else "off"),
         Column("ADMIN", lambda user: "yes" if user.is_admin else ""),
+        Column("SHARES", lambda user: f"{user.shares:g}", right=True),
+        Column("LIMITS", lambda user: user_limits.in_words(user.limits)),
         Column("SINCE", lambda user: f"{user.created_at:%Y-%m-%d}", fit=Fit.WHOLE),
     )
     ctx.out.items(
         people,
         columns,
-        record=_record,
+        record=user_record,
         key=lambda user: user.name,
         empty="No users yet: maestro user create -n NAME -e ADDRESS",
     )
 
 
-def _record(user: User) -> Record:
+def user_record(user: User) -> Record:
     return {
         "name": user.name,
         "email": user.email,
         "mail": user.mail,
         "admin": user.is_admin,
         "created_at": user.created_at,
+        "shares": user.shares,
+        "limits": {
+            "cpus": user.limits.cpus,
+            "gpus": None if user.limits.gpu_milli is None else user.limits.gpu_milli / WHOLE,
+            "running": user.limits.running,
+        },
     }
 
 
@@ -148,6 +158,15 @@ VERBS = (
         _list,
         _list_arguments,
         example="maestro user list\nmaestro user list -o json",
+        output=True,
+    ),
+    Verb(
+        "limit",
+        "limit what the running jobs of a user take together; set the user's shares",
+        later("orchestra.cli.user_limit:limit"),
+        later("orchestra.cli.user_limit:limit_arguments"),
+        example="maestro user limit -n ana --cpus 40 --gpus 4 --running 500\nmaestro user limit -n ana --gpus none\n"
+        "maestro user limit -n ana --shares 2",
         output=True,
     ),
     Verb(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.client import words
 from orchestra.client.session import Session
+from orchestra.client.settings import UNCHANGED, Unchanged
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.credentials import NewToken, Token
-from orchestra.domain.models.users import User
+from orchestra.domain.models.users import NewLimits, User, UserLimit
+from orchestra.domain.user_limits import parse_gpus
 
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class Users:
@@ -76,6 +81,41 @@ class Users:
         whom = self._session.user_name if name is None else name_of(name)
         return self._session(SetUser(whom, email, mail, admin))
 
+    def limit(
+        self,
+        name: str | User,
+        *,
+        cpus: int | Unchanged | None = UNCHANGED,
+        gpus: float | Unchanged | None = UNCHANGED,
+        running: int | Unchanged | None = UNCHANGED,
+        shares: float | None = None,
+    ) -> User:
+        """Change what the running jobs of a user may take together, and the user's shares. Return the user.
+
+        Args:
+            name: the user.
+            cpus: CPU slots; None removes the limit.
+            gpus: GPUs, such as 4 or 0.5; None removes the limit.
+            running: jobs; None removes the limit.
+            shares: the weight in the order between users, 1 by default; None leaves it as it is.
+
+        Raises:
+            BadInput: a value cannot be used, or there is nothing to change.
+            NotFound: there is none with that name.
+            Refused: you are not an admin.
+        """
+        from orchestra.interface.user_changes import LimitUser
+
+        given = {UserLimit.CPUS: cpus, UserLimit.GPUS: gpus, UserLimit.RUNNING: running}
+        new = NewLimits(
+            cpus=_some(cpus, lambda n: words.whole("cpus", n, least=0)),
+            gpu_milli=_some(gpus, lambda n: parse_gpus(str(n))),
+            running=_some(running, lambda n: words.whole("running", n, least=0)),
+            shares=None if shares is None else _number("shares", shares),
+            removed=tuple(limit for limit, value in given.items() if value is None),
+        )
+        return self._session(LimitUser(name_of(name), new))
+
     def delete(self, name: str | User) -> None:
         """Delete a user who has no tasks and no data sets.
 
@@ -132,6 +172,16 @@ class Users:
 
         number = token if isinstance(token, int) else token.id
         return self._session(RevokeToken(words.whole("token", number, least=0)))
+
+
+def _some(value: T | Unchanged | None, read: Callable[[T], int]) -> int | None:
+    return None if value is UNCHANGED or value is None else read(value)
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{what} needs a number, not {value!r}.")
+    return float(value)
 
 
 def name_of(user: str | User) -> str:

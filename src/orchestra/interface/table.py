@@ -111,6 +111,7 @@ OPERATIONS = (
     Operation("user.get", users.GetUser, "GET", "/users/{name}"),
     Operation("user.create", user_changes.CreateUser, "POST", "/users", Who.SELF),
     Operation("user.set", user_changes.SetUser, "PATCH", "/users/{name}", Who.SELF),
+    Operation("user.limit", user_changes.LimitUser, "PATCH", "/users/{name}/limits", Who.ADMIN),
     Operation("user.delete", user_changes.DeleteUser, "DELETE", "/users/{name}", Who.SELF),
     Operation("token.create", tokens.CreateToken, "POST", "/tokens", Who.SELF, secret=True),
     Operation("token.list", tokens.ListTokens, "GET", "/tokens", Who.SELF),

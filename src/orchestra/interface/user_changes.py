@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.users import User
+from orchestra.domain.models.users import NewLimits, User
 from orchestra.interface.operation import Change
 
 
@@ -36,6 +36,20 @@ class SetUser(Change[User]):
     email: str | None = None
     mail: bool | None = None
     admin: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUser(Change[User]):
+    """Change what the running jobs of a user may take together, and the user's shares in the order between users.
+
+    Raises:
+        BadInput: a value cannot be used, or there is nothing to change.
+        NotFound: there is no user with that name.
+        Refused: the caller is not an admin.
+    """
+
+    name: str
+    limits: NewLimits
 
 
 @dataclass(frozen=True, slots=True)

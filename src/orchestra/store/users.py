@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models.users import User, UserLimits
+from orchestra.domain.models.users import NewLimits, User, UserLimits
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
@@ -46,6 +46,19 @@ def change(
     """Change a user's address, whether they get mail, and whether they are an admin; None leaves a value unchanged."""
     params = {"person": person, "email": email, "mail": mail, "admin": admin}
     return from_row(fetch(conn, SQL.set, params)[0])
+
+
+def set_limits(conn: psycopg.Connection, person: int, new: NewLimits) -> User:
+    """Change a user's limits and shares; None leaves a value unchanged."""
+    params = {
+        "person": person,
+        "cpus": new.cpus,
+        "gpu_milli": new.gpu_milli,
+        "running": new.running,
+        "shares": new.shares,
+        "removed": list(new.removed),
+    }
+    return from_row(fetch(conn, SQL.set_limits, params)[0])
 
 
 def everybody(conn: psycopg.Connection) -> list[User]:

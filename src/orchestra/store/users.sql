@@ -32,6 +32,17 @@ update person set
 where id = %(person)s
 returning id, name, email, is_admin, created_at, mail, shares, limit_cpus, limit_gpu_milli, limit_running
 
+-- name: set_limits
+-- Null leaves a value unchanged, if the limit is not among the removed ones.
+update person set
+    limit_cpus = case when not 'cpus' = any(%(removed)s::text[]) then coalesce(%(cpus)s::int, limit_cpus) end,
+    limit_gpu_milli =
+        case when not 'gpus' = any(%(removed)s::text[]) then coalesce(%(gpu_milli)s::int, limit_gpu_milli) end,
+    limit_running = case when not 'running' = any(%(removed)s::text[]) then coalesce(%(running)s::int, limit_running) end,
+    shares = coalesce(%(shares)s::float8, shares)
+where id = %(person)s
+returning id, name, email, is_admin, created_at, mail, shares, limit_cpus, limit_gpu_milli, limit_running
+
 -- name: lock
 select from person where name = %(name)s for update
 

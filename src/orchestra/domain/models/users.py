@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,25 @@ class UserLimits:
 
 
 NO_LIMITS = UserLimits()
+
+
+class UserLimit(StrEnum):
+    """A limit of a user that can be removed."""
+
+    CPUS = "cpus"
+    GPUS = "gpus"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class NewLimits:
+    """New limits and shares of a user. None leaves a value as it is; the limits in `removed` are taken away."""
+
+    cpus: int | None = None
+    gpu_milli: int | None = None
+    running: int | None = None
+    shares: float | None = None
+    removed: tuple[UserLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

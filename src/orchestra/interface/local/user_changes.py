@@ -26,5 +26,9 @@ def set_user(scope: Scope, asked: ask.SetUser) -> User:
     )
 
 
+def limit_user(scope: Scope, asked: ask.LimitUser) -> User:
+    return users.limit(scope.conn, scope.caller, asked.name, asked.limits)
+
+
 def delete_user(scope: Scope, asked: ask.DeleteUser) -> None:
     users.delete(scope.conn, scope.caller, asked.name)

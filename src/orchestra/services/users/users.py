@@ -7,13 +7,15 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models.users import User
+from orchestra.domain.models.users import NewLimits, User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_text
+from orchestra.domain.user_limits import check_new
 from orchestra.domain.wording import Action, words
 from orchestra.services.users.rights import check_admin
 from orchestra.store import users as store
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 
 
@@ -115,6 +117,26 @@ def change(
         if admin is False:
             _check_not_last(conn, person, leaves=False)
         return store.change(conn, person.id, email, mail, admin)
+
+    return in_transaction(conn, work)
+
+
+def limit(conn: psycopg.Connection, caller: Caller, name: str, new: NewLimits) -> User:
+    """Change what the running jobs of a user may take together, and the user's shares.
+
+    Raises:
+        BadInput: a value cannot be used, or there is nothing to change.
+        NotFound: there is no user with that name.
+        Refused: the caller is not an admin.
+    """
+    check_admin(caller, "limit users")
+    check_new(new)
+
+    def work() -> User:
+        if not store.lock(conn, _typed(name)):
+            raise _missing(conn, name)
+        channels.notify_workers(conn)  # more may be allowed now
+        return store.set_limits(conn, get(conn, name).id, new)
 
     return in_transaction(conn, work)
 
