@@ -340,6 +340,13 @@ def test_a_request_to_leave_holds_for_a_successor_but_not_for_a_new_pilot(
     assert (standing.leave, standing.leave_now) == (who != "a new pilot",) * 2
 
 
+def test_a_renewal_tells_how_nice_jobs_are(world: World) -> None:
+    pilot = world.pilot()
+    assert work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper]).nice == 0
+    world.conn.execute("update node set nice = 7")
+    assert work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper]).nice == 7
+
+
 def test_a_renewal_tells_what_is_to_end_and_a_killed_job_is_killed(
     world: World, running: int
 ) -> None:

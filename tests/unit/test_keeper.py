@@ -311,6 +311,21 @@ def test_time_and_memory_are_measured(agent: Agent) -> None:
     assert 0 <= time.clock_gettime(time.CLOCK_BOOTTIME) - outcome.boottime < 10
 
 
+def test_a_nice_job_and_all_that_it_starts_is_nice_and_nothing_else_is(agent: Agent) -> None:
+    base = os.getpriority(os.PRIO_PROCESS, 0)
+    nice = agent.spawn("(nice); sleep 1000", nice=7)
+    plain = agent.spawn("(nice); sleep 1000")
+    assert [agent.line(nice), agent.line(plain)] == [str(min(base + 7, 19)), str(base)]
+    pids = agent.started(nice).pid, agent.started(plain).pid, agent.link.hello.pid
+    found = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids]
+    assert found == [min(base + 7, 19), base, base]
+    group = Path(f"/proc/{pids[0]}/autogroup")
+    if group.exists():  # the kernel may have none
+        wait_until(lambda: group.read_text().endswith(" nice 7\n"), describe=group.read_text)
+    too_much = agent.run("nice", nice=100)
+    assert (too_much.cause, too_much.exit_status) == (Cause.EXIT, 0)
+
+
 # Memory
 
 MB = 1 << 20

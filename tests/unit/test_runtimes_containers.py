@@ -90,6 +90,11 @@ def test_podman_and_docker_arguments() -> None:
     assert "--userns=keep-id" in replace(PODMAN, keep_id=True).argv(job)
     folder = PODMAN.argv(replace(JOB, image="/images/root/"))
     assert folder[folder.index("--rootfs") + 1] == "/images/root"
+    shares = [
+        word for word in DOCKER.argv(replace(job, nice=10)) if word.startswith("--cpu-shares")
+    ]
+    assert shares == ["--cpu-shares=110"]
+    assert not any("--cpu-shares" in word for word in PODMAN.argv(replace(job, nice=10)))
     unlimited = replace(PODMAN, limits_memory=False).argv(job)
     assert not any(word.startswith("--memory") for word in unlimited)
 

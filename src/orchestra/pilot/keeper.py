@@ -36,7 +36,7 @@ Messages of the agent
         The base environment of the following spawns of this connection, which contain only the changes to it. It is
         empty at first.
   {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
-   "memory":BYTES|null, "note":X, "after":T|null, "folder":PATH}
+   "memory":BYTES|null, "note":X, "after":T|null, "folder":PATH, "nice":N}
         Start argv[0] in a new session with exactly this environment (null removes a variable), plus ORCHESTRA_TOKEN=T;
         stdin is /dev/null, stdout and stderr are the descriptor that is sent along (SCM_RIGHTS; the n-th spawn uses the
         n-th descriptor, which may arrive early but not late). Answered by `started` or `refused`, or, for a known
@@ -48,7 +48,7 @@ Messages of the agent
         at once if no such attempt runs or is pending. Each attempt can be followed by one. A pending spawn is in no
         `hello`, and is dropped when this connection ends or says hello again. `folder` is the attempt's own folder,
         with all symlinks resolved, as the kernel names the paths of processes; by default it is ORCHESTRA_OUT of the
-        environment.
+        environment. `nice`, by default 0, is added to the keeper's own niceness, up to 19.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
         TERM to every process of the attempt now, KILL to those left after `grace` (0: at once). May be repeated, and
         then can only shorten the grace. A pending spawn is withdrawn. Other tokens are ignored. The first 50 characters
@@ -110,6 +110,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 import traceback
 import zlib
@@ -147,6 +148,7 @@ KILLED_STATUSES = (signal.SIGKILL, 128 + signal.SIGKILL << 8)
 CHECK_MEMORY_EVERY = 1.0
 COUNT_OOM_KILLS_EVERY = 5.0
 STALE_CGROUP = 60.0
+SET_AUTOGROUPS_EVERY = 0.11  # seconds; the kernel allows an ordinary account one change in 0.1 s
 CGROUP_PREFIX = "orchestra-"  # before the token
 CGROUP_PATH_LENGTH = 400  # `started` contains the path and must fit into its slot
 SUCCESSOR_PAUSE_AT_MOST = 300.0
@@ -419,6 +421,7 @@ class Spawn:
     note: object
     after: str | None
     folder: str
+    nice: int
 
     @classmethod
     def parse(cls, message: Message, environment: Message) -> Spawn:
@@ -443,6 +446,7 @@ class Spawn:
             note=message["note"],
             after=after,
             folder=folder,
+            nice=int(message.get("nice", 0)),
         )
 
     def refused(self, reason: str, message: str, errno: int | None = None) -> Message:
@@ -845,8 +849,8 @@ def may_connect(peer: socket.socket) -> bool:
 class Jobs:
     """The attempts with living processes, and the unacknowledged outcomes.
 
-    `on_outcome` is called with each outcome once it is in the spool. `due`, `recheck_at` and `check_memory_at` are the
-    times at which `run_due` must be called, by the monotonic clock; `due` may be too early.
+    `on_outcome` is called with each outcome once it is in the spool. `due`, `recheck_at`, `check_memory_at` and
+    `set_autogroups_at` are the times at which `run_due` must be called, by the monotonic clock; `due` may be too early.
     """
 
     def __init__(self, spool: Spool, on_outcome: Callable[[Message], None]) -> None:
@@ -858,7 +862,8 @@ class Jobs:
         self.outcomes: dict[int, tuple[Message, int]] = {}  # with the slot, by sequence
         self.sequences: dict[str, int] = {}  # by token
         self.sequence = 0
-        self.due = self.recheck_at = self.check_memory_at = math.inf
+        self.unniced: dict[str, int] = {}  # niceness of the autogroups still to be set, by token
+        self.due = self.recheck_at = self.check_memory_at = self.set_autogroups_at = math.inf
         self.memory_controller = MemoryController()
         self.memory_controller.remove_stale()
         self.oom_kills = OomKills()
@@ -902,6 +907,9 @@ class Jobs:
             self.check_memory_at = min(self.check_memory_at, started_at + CHECK_MEMORY_EVERY)
         self.alive[job.token] = self.leaders[pid] = job
         job.start_time = start_time_of(pid)
+        if spawn.nice:
+            self.unniced[job.token] = spawn.nice
+            self.set_autogroups_at = min(self.set_autogroups_at, started_at)
         self.set_due(job, started_at + spawn.timeout)
         self.spool.write(slot, job.started())
         return job
@@ -1047,6 +1055,23 @@ class Jobs:
             if job.memory is not None and used > job.memory:
                 self.end(job, 0.0, "memory")
 
+    def set_autogroups(self, now: float) -> None:
+        """Make the sessions of attempts nice, too, sched(7): a process is nice to those of its own session only."""
+        self.set_autogroups_at = math.inf
+        for token, nice in list(self.unniced.items()):
+            job = self.alive.get(token)
+            try:
+                if job and job.status is None:
+                    write_control_file(
+                        f"/proc/{job.pid}/autogroup", str(min(nice, 19)), needed=True
+                    )
+            except BlockingIOError:
+                self.set_autogroups_at = now + SET_AUTOGROUPS_EVERY
+                return
+            except OSError:
+                pass  # the kernel has none
+            del self.unniced[token]
+
     def roots(self, job: Job) -> list[int]:
         """The processes of an attempt that are children of the keeper."""
         roots = [pid for pid, owner in self.orphans.items() if owner is job]
@@ -1070,6 +1095,8 @@ class Jobs:
             self.finish_ended()
         if now >= self.check_memory_at:
             self.enforce_memory_limits(now)
+        if now >= self.set_autogroups_at:
+            self.set_autogroups(now)
         if now >= self.due:
             self.signal_due([job for job in self.alive.values() if job.due <= now], now)
             self.due = min((job.due for job in self.alive.values()), default=math.inf)
@@ -1110,7 +1137,8 @@ def launch(spawn: Spawn, output: int, cgroup: Cgroup | None = None) -> int:
     try:
         # A shell enters the cgroup and then execs the program, so that all its memory is counted there.
         entering = ["/bin/sh", "-c", ENTER_CGROUP, f"{cgroup.path}/cgroup.procs"] if cgroup else []
-        return os.posix_spawn(
+        start = partial(
+            os.posix_spawn,
             (entering or argv)[0],
             [*entering, *argv],
             {**spawn.env, TOKEN_VARIABLE: spawn.token},
@@ -1119,10 +1147,34 @@ def launch(spawn: Spawn, output: int, cgroup: Cgroup | None = None) -> int:
             setsigmask=(),
             setsigdef=RESTORED_SIGNALS,
         )
+        return start_niced(start, spawn.nice) if spawn.nice else start()
     except OSError as error:
         raise Refusal("spawn", f"{argv[0]}: {error.strerror}", error.errno) from None
     except (LookupError, TypeError, ValueError) as error:
         raise Refusal("invalid", f"argv or env: {error}") from None
+
+
+def start_niced(start: Callable[[], int], nice: int) -> int:
+    """Call `start` in a thread with a higher niceness, which its process has from its first instruction on.
+
+    Niceness belongs to a thread, sched(7), and this process could not lower its own again.
+    """
+    pids: list[int] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            os.nice(nice)
+            pids.append(start())
+        except Exception as error:  # noqa: BLE001 - it is raised by the other thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    for error in errors:
+        raise error
+    return pids[0]
 
 
 class PendingSpawns:
@@ -1306,7 +1358,12 @@ class Keeper:
             return None
         jobs = self.jobs
         due = min(
-            jobs.due, jobs.recheck_at, jobs.check_memory_at, self.exit_at(), self.successor_due()
+            jobs.due,
+            jobs.recheck_at,
+            jobs.check_memory_at,
+            jobs.set_autogroups_at,
+            self.exit_at(),
+            self.successor_due(),
         )
         due -= monotonic()
         return max(0.0, min(due, self.end_jobs_at - boottime(), POLL_AT_MOST))

@@ -135,6 +135,7 @@ class KeeperLink:
         note: Any = None,
         after: AttemptKey | None = None,
         folder: str | None = None,
+        nice: int = 0,
     ) -> None:
         """Start an attempt; answered by Started or Refused. May be repeated.
 
@@ -148,6 +149,7 @@ class KeeperLink:
             after: start it, and answer, when nothing is left of that attempt or of those queued behind it; forgotten if
                 this connection ends first.
             folder: the attempt's folder with every symlink resolved; by default ORCHESTRA_OUT of its environment.
+            nice: what is added to the niceness of its processes.
         """
         if not self._environment:
             self._environment = dict(env)
@@ -165,6 +167,7 @@ class KeeperLink:
             note=note,
             after=after and str(after.token),
             **({} if folder is None else {"folder": folder}),
+            **({"nice": nice} if nice else {}),
         )
 
     def send_end(self, key: AttemptKey, *, grace: float, reason: str) -> None:

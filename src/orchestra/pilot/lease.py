@@ -141,7 +141,7 @@ class LeaseRenewal:
         if reply.memory_bytes != state.memory_bytes:
             self.context.claim_policy.reset()
         state.enabled.update(reply.enabled)
-        state.memory_bytes = reply.memory_bytes
+        state.memory_bytes, state.nice = reply.memory_bytes, reply.nice
         drain_in = inf if reply.drain_in is None else reply.drain_in
         self.context.opening.learn(reply.open_hours, renewal.asked_at + drain_in)
         for key, reason in reply.end:

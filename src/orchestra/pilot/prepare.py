@@ -44,24 +44,28 @@ Result = Ready | Unready | Exception
 """The result of a preparation; an exception is an error that was not foreseen."""
 
 
-def prepare_all(launch: LaunchConfig, batch: Sequence[LocalAttempt]) -> list[Result]:
-    """Prepare attempts of one task, in order. Raises nothing."""
+def prepare_all(
+    launch: LaunchConfig, batch: Sequence[LocalAttempt], *, nice: int = 0
+) -> list[Result]:
+    """Prepare attempts of one task, in order; `nice` is the node's. Raises nothing."""
     with launch.io_activity.of(batch[0].key.task_id):
-        return [_prepare_safely(launch, attempt) for attempt in batch]
+        return [_prepare_safely(launch, attempt, nice) for attempt in batch]
 
 
-def _prepare_safely(launch: LaunchConfig, attempt: LocalAttempt) -> Result:
+def _prepare_safely(launch: LaunchConfig, attempt: LocalAttempt, nice: int) -> Result:
     assert attempt.task
     assert attempt.grant
     try:
-        return prepare(launch, attempt.task, attempt.grant, attempt.note)
+        return prepare(launch, attempt.task, attempt.grant, attempt.note, nice=nice)
     except Exception as error:
         # Foreseen errors have become an `Unready` already. The rest of the batch may still be ready.
         log.exception("job %s could not be prepared", attempt.key)
         return error
 
 
-def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
+def prepare(
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, *, nice: int = 0
+) -> Ready | Unready:
     """Prepare one attempt."""
     try:
         if trouble := launch.inputs.trouble(task, grant.config, grant.let_go):
@@ -75,7 +79,7 @@ def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> R
         return Unready(Cause.RETURNED, f"not started: {error}")
     ready: Ready | Unready | None = None
     try:
-        ready = _with_folders(launch, task, grant, replace(note, scratch=scratch))
+        ready = _with_folders(launch, task, grant, replace(note, scratch=scratch), nice)
     finally:
         if not isinstance(ready, Ready):
             launch.take_back(scratch)
@@ -83,13 +87,13 @@ def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> R
 
 
 def _with_folders(
-    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, nice: int
 ) -> Ready | Unready:
     paths = JobPaths(PurePosixPath(task.folder), grant.key.index)
     if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
     try:
-        return _ready(launch, task, grant, note, paths)
+        return _ready(launch, task, grant, note, paths, nice)
     except VolumeError as error:
         return Unready(Cause.VOLUME, str(error))
     except (OrchestraError, ValueError) as error:
@@ -97,12 +101,12 @@ def _with_folders(
 
 
 def _ready(
-    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths, nice: int
 ) -> Ready | Unready:
     runtime = choose(launch.runtimes, task.image)
     if runtime is None:
         return Unready(Cause.RETURNED, f"this node cannot run the image {task.image}")
-    job = runtime_job(launch, task, grant, note, paths)
+    job = replace(runtime_job(launch, task, grant, note, paths), nice=nice)
     if task.image is not None:
         limits_memory = runtime.limits_memory
         with_image = _with_image(launch, job, task, task.image, grant, limits_memory=limits_memory)

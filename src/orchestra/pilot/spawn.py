@@ -88,7 +88,7 @@ class Spawner:
             by_task.setdefault(attempt.key.task_id, []).append(attempt)
         for task, attempts in by_task.items():
             self.context.workers.submit(
-                partial(prepare_all, self.context.launch, attempts),
+                partial(prepare_all, self.context.launch, attempts, nice=self.context.state.nice),
                 partial(self._prepared, attempts),
                 partial(self._failed, attempts),
                 lane=task,
@@ -167,6 +167,7 @@ class Spawner:
             note=attempt.note.to_json(),
             after=last.key if last else None,
             folder=ready.folder,
+            nice=self.context.state.nice,
         )
 
     # Releases

@@ -253,6 +253,7 @@ class PilotState:
         enabled: slots by queue.
         found: what the agent finds; `found.devices` are those that it may use, None if their number is not known.
         memory_bytes: what the operator has enabled, None for all that is found.
+        nice: what is added to the niceness of jobs.
         busy_elsewhere: devices on which processes run that are not the node's jobs, by UUID.
         device_names: the UUIDs of devices by the indexes that an agent gave to jobs which knew no UUIDs.
     """
@@ -262,6 +263,7 @@ class PilotState:
     attempts: dict[AttemptKey, LocalAttempt] = field(default_factory=dict)
     draining: bool = False
     memory_bytes: int | None = None
+    nice: int = 0
     busy_elsewhere: frozenset[str] = frozenset()
     device_names: Mapping[str, str] = field(default_factory=dict)
 

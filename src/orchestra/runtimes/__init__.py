@@ -32,6 +32,7 @@ class RuntimeJob:
         label: the attempt's address for people, `3/17/1`.
         token: identifies its container.
         memory: its limit in bytes, if the runtime enforces it.
+        nice: what is added to its niceness, where the processes are not descendants of the one that is started.
     """
 
     command: str
@@ -44,6 +45,7 @@ class RuntimeJob:
     label: str = ""
     token: str = ""
     memory: int | None = None
+    nice: int = 0
 
 
 class Runtime(Protocol):

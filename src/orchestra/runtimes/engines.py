@@ -65,6 +65,7 @@ class EngineRuntime:
             f"--label={LABEL}={job.label}",
             f"--label={TOKEN_LABEL}={job.token}",
             *self._memory(job),
+            *self._cpu_shares(job),
             *self._gpus(job),
             *(f"--mount={_mount(bind)}" for bind in (*_shared(job), *job.binds)),
             *(f"--env={name}" for name in sorted(self._inside(job))),
@@ -94,6 +95,12 @@ class EngineRuntime:
         if job.memory is None or not self.limits_memory:
             return []
         return [f"--memory={job.memory}", f"--memory-swap={job.memory}"]
+
+    def _cpu_shares(self, job: RuntimeJob) -> list[str]:
+        # Docker's containers are children of its daemon. A step of niceness is a factor of 1.25, sched(7).
+        if self.name == "podman" or not job.nice:
+            return []
+        return [f"--cpu-shares={round(1024 / 1.25**job.nice)}"]
 
     def _gpus(self, job: RuntimeJob) -> list[str]:
         # All devices: CUDA_VISIBLE_DEVICES selects, as without a container.

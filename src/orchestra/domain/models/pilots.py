@@ -90,6 +90,7 @@ class HeartbeatReply:
         generation: how often conductors have renewed their terms; at a renewal.
         open_hours: the node's hours (domain/opening_hours.py), None for always.
         drain_in: seconds until the node will be drained, None if that is not planned.
+        nice: what is added to the niceness of the node's jobs.
     """
 
     node_id: int
@@ -106,6 +107,7 @@ class HeartbeatReply:
     memory_bytes: int | None = None
     open_hours: str | None = None
     drain_in: float | None = None
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)

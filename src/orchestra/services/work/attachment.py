@@ -90,6 +90,7 @@ def attach(
             memory_bytes=node.memory_bytes,
             open_hours=node.open_hours,
             drain_in=node.drain_in,
+            nice=node.nice,
         )
 
     return in_transaction(conn, work)
@@ -222,6 +223,7 @@ def renew(
             memory_bytes=requests.memory_bytes,
             open_hours=requests.open_hours,
             drain_in=requests.drain_in,
+            nice=requests.nice,
         )
 
     return in_transaction(conn, work)

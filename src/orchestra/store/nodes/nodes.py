@@ -40,6 +40,7 @@ class LockedNode:
     memory_bytes: int | None
     open_hours: str | None
     drain_in: float | None
+    nice: int
 
     @property
     def enabled(self) -> dict[Queue, int]:

@@ -75,7 +75,7 @@ returning id
 -- name: lock
 select
     n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, is_drained(n) as drained, o.name as owner,
-    s.name as started_by, n.labels, n.memory_bytes, n.open_hours, drain_in(n)
+    s.name as started_by, n.labels, n.memory_bytes, n.nice, n.open_hours, drain_in(n)
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id

@@ -68,6 +68,7 @@ class NodeRequests:
     memory_bytes: int | None
     open_hours: str | None
     drain_in: float | None
+    nice: int
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -223,7 +224,7 @@ def renew_pilot(
     row = _row(conn, SQL.renew_pilot, params)
     if row is None:
         return None
-    names = ("leave", "leave_now", "generation", "memory_bytes", "open_hours", "drain_in")
+    names = ("leave", "leave_now", "generation", "memory_bytes", "open_hours", "drain_in", "nice")
     return NodeRequests(_enabled(row), **{name: row[name] for name in names})
 
 

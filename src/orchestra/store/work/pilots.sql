@@ -120,7 +120,7 @@ update pilot p set
 from node n
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
 returning p.leave, p.leave_now, is_drained(n) as drained, n.cpu_enabled, n.gpu_enabled,
-    n.memory_bytes, n.open_hours, drain_in(n),
+    n.memory_bytes, n.nice, n.open_hours, drain_in(n),
     (select beat from leader where duty = 'conductor') as generation
 
 -- name: renew_keepers
