@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -21,7 +22,8 @@ from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
 from orchestra.pilot import allocator, gpus
-from orchestra.pilot.context import Context
+from orchestra.pilot.context import Context, boottime
+from orchestra.pilot.gpu_meter import GpuMeter
 from orchestra.pilot.gpu_processes import Ours, foreign, foreign_by_memory
 from orchestra.pilot.gpus import LOOK_EVERY, LOOK_SELDOM, GpuWatch, at_start, named
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
@@ -108,6 +110,7 @@ class FakeAgent:
     def __init__(self, *, gpu_slots: int = 2, avoid_busy: bool = True) -> None:
         self.state = PilotState(enabled={Queue.CPU: 0, Queue.GPU: gpu_slots})
         self.state.found = replace(self.state.found, devices=at_start())
+        self.meter = GpuMeter(Path("/nowhere/gpus.json"), self.state, "boot")
         self.context = cast(
             Context,
             SimpleNamespace(
@@ -115,6 +118,7 @@ class FakeAgent:
                 workers=self,
                 troubles={},
                 unseen={"gpus"},
+                gpu_meter=self.meter,
                 keepers=SimpleNamespace(handles={}),
             ),
         )
@@ -229,3 +233,19 @@ def test_gpus_are_looked_at_seldom_where_no_job_may_use_them(library: Nvml) -> N
     agent.run_job("GPU-40")
     assert agent.watch.tick(begin) == begin + LOOK_EVERY
     agent.watch.close()
+
+
+def test_a_job_that_has_ended_is_looked_at_once_more(
+    library: Nvml, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.describe(replace(FORTY, util=100))
+    agent.look()
+    attempt = agent.run_job("GPU-40")
+    measured: list[float | None] = []
+    agent.meter.end(attempt, 9.0, boottime() + 60, measured.append)
+    assert agent.watch.tick(agent.now + 1) == float("inf")
+    assert measured == [], "that look began before its end"
+    library.describe(FORTY, hang=["nvmlDeviceGetCount_v2"])
+    monkeypatch.setattr(agent.watch._reader, "look", partial(agent.watch._reader.look, 0.2))
+    assert agent.watch.tick(agent.now + 2) == float("inf")
+    assert len(measured) == 1

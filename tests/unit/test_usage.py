@@ -40,7 +40,8 @@ def test_results_have_a_column_for_each() -> None:
 def test_statements_list_them() -> None:
     text = "-- name: a\nselect $usage{x.NAME}, $usage{%(NAME)s::TYPE[]}"
     assert parse(text, source="a.sql").a == (
-        "select x.cpu_seconds, x.max_rss_bytes, %(cpu_seconds)s::float8[], %(max_rss_bytes)s::bigint[]"
+        "select x.cpu_seconds, x.max_rss_bytes, x.gpu_seconds, "
+        "%(cpu_seconds)s::float8[], %(max_rss_bytes)s::bigint[], %(gpu_seconds)s::float8[]"
     )
     assert "$usage" not in "".join(
         getattr(load("work/reports"), name) for name in load("work/reports")

@@ -12,7 +12,7 @@ from orchestra.domain.models.nodes import Device
 
 
 class Sample(NamedTuple):
-    """How much a GPU computed in the time before `at`, since the sample before: in percent, and when (Unix time)."""
+    """How much a GPU computed in the time before `at` (CLOCK_BOOTTIME), since the sample before, in percent."""
 
     at: float
     percent: float

@@ -1,7 +1,8 @@
-"""The resource usage of an attempt, as measured by its keeper.
+"""The resource usage of an attempt, as measured by its keeper, or by the agent.
 
-To add a measure: a line in `Usage`, a column of the same name in the table `attempt`, and code in `pilot/keeper.py`
-that measures it and reports it with an outcome. Everything else goes through `MEASURES`.
+To add a measure: a line in `Usage`, a column of the same name in the table `attempt`, and code that measures it, in
+`pilot/keeper.py`, which reports it with an outcome, or in the agent, which adds it (`pilot/finalize.py`). Everything
+else goes through `MEASURES`.
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ def _measure(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What all processes of an attempt used; None for what was not measured."""
+    """What all processes of an attempt used; None for what was not measured.
+
+    `gpu_seconds`: for how long its GPUs computed, summed over them; of a shared one, the part that it asked for.
+    """
 
     cpu_seconds: float | None = _measure(float, "{} of CPU time", duration)
     max_rss_bytes: int | None = _measure(
         int, "{} of memory at its peak", size, result="memory_bytes"
     )
+    gpu_seconds: float | None = _measure(float, "{} of GPU time", duration)
 
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> Self:

@@ -116,14 +116,19 @@ class Look:
         )
         if found is None:
             rates = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
-            return () if rates is None else (Sample(time.time(), min(rates.gpu, 100)),)
+            return () if rates is None else (Sample(_boottime(), min(rates.gpu, 100)),)
         new = sorted(
             (sample.timeStamp, min(sample.sampleValue.uiVal, 100))
             for sample in found[1]
             if sample.timeStamp > since
         )
         self._sampled[uuid] = max((since, *(at for at, _ in new)))
-        return tuple(Sample(at / 1e6, percent) for at, percent in new)
+        shift = _boottime() - time.time()
+        return tuple(Sample(at / 1e6 + shift, percent) for at, percent in new)
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _in_order(found: Iterator[tuple[_Address | None, Gpu]]) -> Iterator[Gpu]:

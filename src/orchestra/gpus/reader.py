@@ -19,8 +19,8 @@ from orchestra.domain.human import duration
 from orchestra.domain.secrets import without_secrets
 
 LIBRARY = "libnvidia-ml.so.1"
-ANSWER_WITHIN = 20.0
-"""Seconds. Opening eight GPUs that no process has open takes about ten."""
+FIRST_WITHIN, NEXT_WITHIN = 20.0, 5.0
+"""Seconds until the first answer, and until the next ones. To open eight GPUs that no process has open takes ten."""
 _AT_ONCE = 1 << 16
 _DIES_WITHIN = 1.0
 
@@ -43,7 +43,7 @@ def is_installed() -> bool:
     return True
 
 
-def look(within: float = ANSWER_WITHIN) -> tuple[Gpu, ...] | None:
+def look(within: float | None = None) -> tuple[Gpu, ...] | None:
     """Look once; as `Reader.look`."""
     reader = Reader()
     try:
@@ -60,11 +60,11 @@ class Reader:
         self._helper: subprocess.Popen[bytes] | None = None
         self._hanging: subprocess.Popen[bytes] | None = None
 
-    def look(self, within: float = ANSWER_WITHIN) -> tuple[Gpu, ...] | None:
+    def look(self, within: float | None = None) -> tuple[Gpu, ...] | None:
         """Return the boards of this machine, in the order of their indexes; None if it has no driver of NVIDIA.
 
         Raises:
-            GpusUnknown: the driver does not answer within so many seconds, or with an error.
+            GpusUnknown: the driver does not answer in time (`within` seconds), or with an error.
         """
         if not is_installed():
             return None
@@ -83,13 +83,14 @@ class Reader:
                 _end(self._helper)
                 self._helper = None
 
-    def _ask(self, within: float) -> dict[str, Any]:
+    def _ask(self, limit: float | None) -> dict[str, Any]:
         if self._hanging and self._hanging.poll() is None:
             raise _silent(self._hanging.pid)
         self._hanging = None
         if self._helper and self._helper.poll() is not None:  # somebody has ended it
             _end(self._helper)
             self._helper = None
+        within = (NEXT_WITHIN if self._helper else FIRST_WITHIN) if limit is None else limit
         helper, self._helper = self._helper or _start(), None
         try:
             line = _answer(helper, within)

@@ -28,6 +28,7 @@ from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.database_memory import DatabaseMemory
 from orchestra.pilot.db_thread import DatabaseCallbacks, DatabaseThread
 from orchestra.pilot.disk_guard import DiskGuard
+from orchestra.pilot.gpu_meter import GpuMeter
 from orchestra.pilot.gpus import GpuWatch
 from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
@@ -79,6 +80,7 @@ class Agent:
         self.options = options
         self.hello = pilot_hello(options)
         inbox = Inbox()
+        state = PilotState(found=machine_watch.at_start())
         self.context = context = Context(
             agent=self.hello.agent,
             boot_id=self.hello.boot_id,
@@ -87,11 +89,12 @@ class Agent:
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
             launch=make_launch_config(options, folder, self.hello.agent),
-            state=PilotState(found=machine_watch.at_start()),
+            state=state,
             keepers=Keepers(folder / "keepers", self.hello.agent),
             database_memory=DatabaseMemory(folder / "database.json"),
             inbox=inbox,
             workers=Workers(inbox),
+            gpu_meter=GpuMeter(folder / "gpus.json", state, self.hello.boot_id),
         )
         callbacks = DatabaseCallbacks(
             self._connected, self._rejected, self._unavailable, self._notified, self._delayed

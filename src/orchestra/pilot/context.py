@@ -16,6 +16,7 @@ from orchestra.domain.troubles import Trouble
 from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.pilot.database_memory import DatabaseMemory
 from orchestra.pilot.db_thread import DatabaseThread
+from orchestra.pilot.gpu_meter import GpuMeter
 from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.launch_config import LaunchConfig
@@ -70,6 +71,7 @@ class Context:
     database_memory: DatabaseMemory
     inbox: Inbox
     workers: Workers
+    gpu_meter: GpuMeter
     database: DatabaseThread = field(init=False)
     claim_policy: ClaimPolicy = field(default_factory=ClaimPolicy)
     tasks: dict[Revision, TaskSpec] = field(default_factory=dict)

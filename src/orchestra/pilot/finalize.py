@@ -22,7 +22,7 @@ from orchestra.domain.outcome_text import describe_end
 from orchestra.domain.states import Cause
 from orchestra.files import document_files, job_files
 from orchestra.pilot import containers, folders, logs
-from orchestra.pilot.context import Context
+from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.input_recheck import InputRecheck
 from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.pilot.open_log import OpenLog
@@ -185,6 +185,7 @@ class _Ended:
         heard_at: when the agent learned of it, by the monotonic clock.
         finalized: its folder was read, or is not waited for.
         rechecked: its inputs were checked again, or are not waited for.
+        measured: for how long its GPUs computed is known, or is not measured.
     """
 
     attempt: LocalAttempt
@@ -193,6 +194,8 @@ class _Ended:
     heard_at: float
     finalized: bool = False
     rechecked: bool = False
+    measured: bool = False
+    gpu_seconds: float | None = None
 
 
 class Finalizer:
@@ -210,7 +213,9 @@ class Finalizer:
         """Queue an attempt that has ended."""
         attempt.phase = Phase.FINALIZING
         attempt.leave_queue()
-        self._ended.append(_Ended(attempt, outcome, ended_at, monotonic()))
+        ended = _Ended(attempt, outcome, ended_at, monotonic())
+        self._ended.append(ended)
+        self._measure(ended)
 
     def tick(self, now: float) -> float:
         """Finalize what is due; return the next wake-up."""
@@ -269,8 +274,24 @@ class Finalizer:
         ended.rechecked = True
         self._report(ended)
 
+    def _measure(self, ended: _Ended) -> None:
+        """Find out for how long its GPUs computed, which waits for a look at them."""
+        if not ended.attempt.devices:
+            ended.measured = True
+            return
+        at = boottime() if ended.ended_at is None else ended.ended_at
+        then = partial(self._measured, ended)
+        self.context.gpu_meter.end(ended.attempt, ended.outcome.seconds, at, then)
+
+    def _measured(self, ended: _Ended, seconds: float | None) -> None:
+        ended.gpu_seconds, ended.measured = seconds, True
+        self._report(ended)
+
     def _report(self, ended: _Ended) -> None:
-        if ended.finalized and ended.rechecked:
+        if ended.finalized and ended.rechecked and ended.measured:
+            if ended.gpu_seconds is not None:
+                usage = replace(ended.outcome.usage, gpu_seconds=ended.gpu_seconds)
+                ended.outcome = replace(ended.outcome, usage=usage)
             del self._under_way[ended.attempt.key]
             self._swept.discard(ended.attempt.key)
             self._reporter.add(ended.attempt, ended.outcome, ended.ended_at)

@@ -16,7 +16,7 @@ from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.gpus import reader
 from orchestra.gpus.reader import GpusUnknown, Reader
-from orchestra.pilot.context import Context
+from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.gpu_processes import Ours, foreign, foreign_by_memory, sees_all_processes
 
 log = logging.getLogger(__name__)
@@ -92,21 +92,27 @@ class GpuWatch:
         self._is_looking = False
         self._in_use: frozenset[str] = frozenset()
         self._said: dict[str, Trouble] = {}
-        if not reader.is_installed():
+        context.gpu_meter.is_active = reader.is_installed()
+        if not context.gpu_meter.is_active:
             context.unseen.discard("gpus")
 
     def tick(self, now: float) -> float:
         """Look when it is due; return the next wake-up."""
-        if self._is_looking or not reader.is_installed():
+        meter = self.context.gpu_meter
+        if self._is_looking or not meter.is_active:
             return inf
-        due = self._looked_at + (LOOK_EVERY if self._is_needed() else LOOK_SELDOM)
+        due = (
+            now
+            if meter.is_waiting
+            else self._looked_at + (LOOK_EVERY if self._is_needed() else LOOK_SELDOM)
+        )
         if now < due:
             return due
         self._looked_at, self._is_looking = now, True
         self._in_use = self._devices_in_use()
         self.context.workers.submit(
             partial(look, self._reader, self._ours(), avoid_busy=self._avoid_busy),
-            self._seen,
+            partial(self._seen, boottime()),
             self._failed,
             lane="gpus",
         )
@@ -134,7 +140,7 @@ class GpuWatch:
             state.device_named(name) for each in state.with_slots() for name in each.devices
         )
 
-    def _seen(self, seen: Seen) -> None:
+    def _seen(self, looked_at: float, seen: Seen) -> None:
         self._is_looking = False
         self.context.unseen.discard("gpus")
         state = self.context.state
@@ -143,6 +149,11 @@ class GpuWatch:
         state.device_names = {str(at): board.uuid for at, board in enumerate(boards) if board.uuid}
         if seen.devices != state.found.devices:
             state.found = replace(state.found, devices=seen.devices)
+        if seen.trouble:
+            self.context.gpu_meter.give_up()
+        else:
+            samples = {gpu.uuid: gpu.samples for gpu in seen.visible}
+            self.context.gpu_meter.note(looked_at, samples)
         used_by = self._used_by(seen)
         state.busy_elsewhere = frozenset(used_by)
         self._say(seen, used_by)
@@ -172,7 +183,7 @@ class GpuWatch:
 
     def _failed(self, error: Exception) -> None:
         log.error("the GPUs could not be looked at", exc_info=error)
-        self._seen(Seen(trouble=f"its GPUs could not be looked at: {error!r}"))
+        self._seen(boottime(), Seen(trouble=f"its GPUs could not be looked at: {error!r}"))
 
 
 def _in_words(devices: tuple[Device, ...] | None, used_by: Mapping[str, str]) -> str:
