@@ -92,6 +92,14 @@ task show ..
 task show 99999999999999999999
 task show -1
 task show 'a b'
+usage --by user -q
+usage -u ana --since 2020 --until 2021
+usage --by usr
+usage --by user,user
+usage --since 2026-11 --until 2026-10
+usage --since soon
+usage -u nobody
+usage --out usage.txt
 task queue
 task queue gpu
 task queue -o json

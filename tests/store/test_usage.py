@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.models.accounts import UsageKey
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause
 from orchestra.domain.usage import Usage
+from orchestra.interface.usage import ListUsage
 from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.store.schema import migrate
 from support.people import as_admin
+from support.site import Site
 from support.world import Pilot, World
 
 WAYS = {
@@ -155,3 +160,65 @@ def test_an_upgrade_counts_what_ended_before(world: World) -> None:
     text = next(Path(migrate.__file__).parent.glob("migrations/0018*")).read_text(encoding="utf-8")
     world.conn.execute(text[text.index("-- What has ended so far.") :])
     assert world.usage() == expected != {}
+
+
+_DAY = """
+insert into usage_daily values
+    (%s, %s, 1, %s, %s, %s, %s, %s, %s, %s, 1000000000, 2, 1, 1, 0, %s, 900, 0, 360, 0, 3600)
+"""
+
+
+@pytest.fixture
+def months(world: World) -> World:
+    """Usage of two users, one of whom is deleted, on two nodes in two months."""
+    for day, task, node, owner, queue, cpus, milli, seconds in (
+        ("2026-10-31", 1, 1, "ana", "cpu", 2, 0, 3600.0),
+        ("2026-11-01", 1, 2, "ana", "cpu", 2, 0, 7200.0),
+        ("2026-11-02", 2, 1, "zoe", "gpu", 0, 500, 3600.0),
+    ):
+        names = (f"user.{owner}.t{task}", owner, f"node{node}")
+        world.conn.execute(_DAY, [day, task, node, *names, queue, cpus, milli, seconds])
+    return world
+
+
+def test_usage_is_summed_by_what_is_asked_for(months: World) -> None:
+    ask = months.interface()
+    found = ask(ListUsage())
+    assert [(row.user, row.month, row.used.cpu_requested) for row in found.rows] == [
+        ("ana", "2026-10", 7200),
+        ("ana", "2026-11", 14400),
+        ("zoe", "2026-11", 0),
+    ]
+    assert found.total.gpu_requested == 1800
+    assert found.total.failed_gpu == 450
+    assert (found.total.attempts, found.total.cpu_used) == (6, 1080)
+    by_node = ask(ListUsage((UsageKey.NODE, UsageKey.TASK), since=date(2026, 11, 1))).rows
+    assert [(row.node, row.task, row.task_id) for row in by_node] == [
+        ("node1", "user.zoe.t2", 2),
+        ("node2", "user.ana.t1", 1),
+    ]
+    [only] = ask(ListUsage((UsageKey.QUEUE,), until=date(2026, 10, 31), user="ana")).rows
+    assert (only.queue, only.used.seconds) == ("cpu", 3600)
+    assert ask(ListUsage((UsageKey.DAY,), user="zoe")).rows[0].day == "2026-11-02"
+    for wrong in (ListUsage(()), ListUsage(since=date(2026, 11, 2), until=date(2026, 11, 1))):
+        with pytest.raises(BadInput):
+            ask(wrong)
+    with pytest.raises(NotFound, match='no user "zo"'):
+        ask(ListUsage(user="zo"))
+
+
+def test_the_page_and_its_downloads(months: World) -> None:
+    site = Site(months.conn, "ana")
+    shown = site.get("/usage")
+    assert "ana 2026-10 1 2 2.0 0.1 0 0 1.0" in shown.text
+    assert "Total 3 6 6.0 0.3 0.5 0" in shown.text
+    assert "CPU hours requested by day" in shown.text
+    assert "/api/v1/usage.csv" in shown.links
+    csv = site.get("/api/v1/usage.csv", by="task", user="zoe").html.splitlines()
+    assert csv[0].startswith("task_id,task,jobs_done,attempts,")
+    assert csv[1].startswith("2,user.zoe.t2,1,2,1,0,1.0,0.0")
+    wrong = site.get("/usage", by="usr")
+    assert wrong.status == 422
+    assert 'Did you mean "user"?' in wrong.text
+    assert site.get("/usage", user="<x>").status == 422
+    assert "No such usage." in site.get("/usage", since="2027").text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from importlib import import_module
 from inspect import isclass
@@ -19,7 +19,7 @@ from orchestra.domain.models.nodes import Node, Pilot
 from orchestra.interface import answers
 from orchestra.interface.table import OPERATIONS
 
-PLAIN = (NoneType, bool, int, float, str, bytes, datetime, UUID)
+PLAIN = (NoneType, bool, int, float, str, bytes, date, datetime, UUID)
 
 
 def classes() -> list[type]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
 
 
+RESULT_FORMS = ("table", "json", "csv", "parquet")
+"""The forms of a table that other programs read."""
+
+
 def later(place: str) -> Callable[..., Any]:
     """Return a function that imports its module when it is called: "orchestra.cli.task_list:list_tasks".
 
@@ -105,6 +109,12 @@ WORDS = (
     Word("dataset", "orchestra.cli.dataset", "register files as data sets", aliases=("castor",)),
     Word("node", "orchestra.cli.node", "manage nodes and their slots"),
     Word("user", "orchestra.cli.user", "manage users; `user init` creates the tables"),
+    Word(
+        "usage",
+        "orchestra.cli.usage",
+        "show what jobs requested and used, by user and month",
+        is_noun=False,
+    ),
     Word("mail", "orchestra.cli.mail", "show and resend mails"),
     Word("pilot", "orchestra.cli.local.pilot", "manage pilots, which run the jobs of a node"),
     Word(

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestra.cli.registry import RESULT_FORMS
 from orchestra.cli.table import Column as Shown
 from orchestra.cli.table import Fit, width_of
 from orchestra.domain import human
+from orchestra.domain.errors import BadInput
 from orchestra.domain.plain_json import finite
 from orchestra.domain.result_text import cell
 
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _ROWS_ON_TERMINAL = 50
+
+
+def asked_form(ctx: Context, name: str) -> str:
+    """Return the format that was asked for, or that the suffix of the file selects; `name` is an example's.
+
+    Raises:
+        BadInput: the suffix is none of a format.
+    """
+    form, out = str(ctx.args.output), ctx.args.out
+    if out is None or form != "table":
+        return form
+    suffix = out.suffix.lower().removeprefix(".")
+    if suffix not in RESULT_FORMS[1:]:
+        raise BadInput(
+            f'--out "{out}" does not end with a known suffix.',
+            hint=f"For example {name}.csv; or use -o csv, json or parquet.",
+        )
+    return str(suffix)
 
 
 def print_sheet(

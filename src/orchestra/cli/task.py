@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from orchestra.cli.registry import Verb, later
+from orchestra.cli.registry import RESULT_FORMS, Verb, later
 
 _EXEC = '--exec "python3 /data/ana/train.py -d %DATA -c %IN -o %OUT"'
-RESULT_FORMS = ("table", "json", "csv", "parquet")
 _RESULTS = (
     "Show a row for each done job: the values of its config (JSON, YAML or TOML) and of the metrics.json that it\n"
     "wrote into %OUT. Nested values are named a.b; a list is one value. If the config and the metrics have different\n"

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
 from orchestra.cli.result_reading import direction_argument, read, stated_goal
-from orchestra.cli.result_tables import print_sheet, shown, write_sheet
-from orchestra.cli.task import RESULT_FORMS
+from orchestra.cli.result_tables import asked_form, print_sheet, shown, write_sheet
 from orchestra.cli.task_select import one_task
 from orchestra.domain import human, result_groups, result_query, result_text, results, where
 from orchestra.domain.errors import BadInput
@@ -67,7 +66,7 @@ def results_arguments(parser: Parser) -> None:
 
 def show_results(ctx: Context) -> None:
     """Show the results of a task, or of several side by side, or write them to a file."""
-    form = _form(ctx)
+    form = asked_form(ctx, "results")
     query = _query(ctx)
     words = [*ctx.args.words, *ctx.args.ids, *ctx.args.names]
     if len(words) > 1:
@@ -120,20 +119,6 @@ def _names(option: str, text: str | None) -> list[str] | None:
     if not names:
         raise BadInput(f'{option} "{text}" names no column.', hint=f"{option} lr,width")
     return names
-
-
-def _form(ctx: Context) -> str:
-    """Return the format that was asked for, or that the suffix of the file selects."""
-    form, out = str(ctx.args.output), ctx.args.out
-    if out is None or form != "table":
-        return form
-    suffix = out.suffix.lower().removeprefix(".")
-    if suffix not in RESULT_FORMS[1:]:
-        raise BadInput(
-            f'--out "{out}" does not end with a known suffix.',
-            hint="For example results.csv; or use -o csv, json or parquet.",
-        )
-    return str(suffix)
 
 
 def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQuery) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestra.client import words
 from orchestra.client.datasets import DataSets, SweepPreview
@@ -20,6 +21,8 @@ from orchestra.client.tasks import Tasks
 from orchestra.client.users import Users
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from orchestra.domain.models.users import User
     from orchestra.interface.answers.queues import QueueReport
     from orchestra.interface.operation import Request
@@ -125,6 +128,37 @@ class Client:
         from orchestra.interface.queues import ShowQueue
 
         return self._session(ShowQueue(words.queue(queue)))
+
+    def usage(
+        self,
+        by: str | Sequence[str] = "user,month",
+        *,
+        since: str | date | None = None,
+        until: str | date | None = None,
+        user: str | User | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return what jobs requested and used, a dictionary for each row: `pandas.DataFrame(client.usage("task"))`.
+
+        Args:
+            by: what to sum by, in this order: "user", "task", "node", "queue", "day", "month".
+            since: the first day, "2026-11-03", the first of a month, "2026-11", or "30d" for the last 30 days.
+            until: the last day, or month. Days are UTC's.
+            user: only what this user's tasks took.
+
+        Raises:
+            BadInput: usage cannot be summed by one of these, or a day is none.
+            NotFound: there is no such user, and was none.
+        """
+        from orchestra.client import users
+        from orchestra.domain import accounting
+        from orchestra.interface.usage import ListUsage
+
+        keys = accounting.parse_keys(by if isinstance(by, str) else ",".join(by))
+        name = None if user is None else users.name_of(user)
+        first = accounting.first_day(since) if isinstance(since, str) else since
+        last = accounting.last_day(until) if isinstance(until, str) else until
+        report = self._session(ListUsage(keys, first, last, name))
+        return list(accounting.sheet(report.rows, report.by).records())
 
     def close(self) -> None:
         """Close the connection; jobs continue."""

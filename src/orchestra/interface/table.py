@@ -44,6 +44,7 @@ from orchestra.interface.later import (
     task_reports,
     tasks,
     tokens,
+    usage,
     user_changes,
     users,
 )
@@ -246,6 +247,7 @@ OPERATIONS = (
     Operation("mail.retry", mails.RetryMails, "POST", "/mails/retry", Who.OWNER),
     # The cluster, and names
     Operation("cluster.overview", overview.ShowOverview, "GET", "/overview"),
+    Operation("usage.list", usage.ListUsage, "GET", "/usage"),
     Operation("cluster.settling", cluster.WhySettling, "GET", "/cluster/settling"),
     Operation("name.list", names.ListNames, "GET", "/names/{kind}"),
     Operation("name.free", names.FreeName, "GET", "/free-name"),

@@ -188,7 +188,7 @@ def make_server(
 
 def endpoints() -> Iterator[Endpoint]:
     """Yield all that the server answers. No endpoint, no route."""
-    from orchestra.api import health, logs, openapi, operations, results, streams, uploads
+    from orchestra.api import health, logs, openapi, operations, results, streams, uploads, usage
     from orchestra.web import pages, static_files
 
     yield from operations.endpoints(but=streams.REPLACED)
@@ -198,6 +198,7 @@ def endpoints() -> Iterator[Endpoint]:
     yield from health.ENDPOINTS
     yield from logs.ENDPOINTS
     yield from results.ENDPOINTS
+    yield from usage.ENDPOINTS
     yield from static_files.ENDPOINTS
     yield from pages.endpoints()
 
