@@ -112,6 +112,10 @@ def test_if_not_exists_may_be_repeated(ana: Maestro) -> None:
         ({"--timeout": "soon"}, "not a duration"),
         ({"--memory": "lots"}, "not a size"),
         ({"--gpus": "1"}, "the cpu queue get no GPU"),
+        ({"--gpus": "1.5"}, "more than one must be whole"),
+        ({"--cpus": "2", "--cores": "3"}, "--cpus and --cores are the same on the cpu queue"),
+        ({"--constraint": "memory>64"}, "has a size without a unit"),
+        ({"--node": "gpu[1-"}, "a bracket without its counterpart"),
         ({"--cores": "0"}, "--cores needs a whole number of at least 1"),
     ],
 )
@@ -141,6 +145,20 @@ def test_a_clone_has_the_old_settings_and_the_changes(ana: Maestro) -> None:
     policy = shown["policy"]
     assert (policy["timeout_seconds"], policy["retries"], policy["test_jobs"]) == (7200, 1, 0)
     assert shown["env"] == {"A": "1", "B": "2"}
+    resources = ("--cpus", "4", "--scratch", "1GB", "--exclusive", "--constraint", "gpu=a100")
+    assert ana("task", "clone", "3", *resources, "--node", "gpu[01-02]", "-q").out == "4\n"
+    options = ("--queue", "gpu", "--gpus", "0.5", "--cpus", "2", "--constraint", "none", "-q")
+    assert ana("task", "clone", "4", *options).out == "5\n"
+    assert (
+        "4 cores a job, 1 GB of scratch space a job, each job alone on its node, on nodes with gpu=a100, "
+        in (ana.line("task show 4").out)
+    )
+    shared = ana.line("task show 5 -o json").json
+    assert shared["resources"] == {
+        "cores": 2, "gpus": 1, "memory_bytes": None, "cpus_gpu_job": 2, "gpu_milli": 500, "vram_bytes": None,
+        "scratch_bytes": 10**9, "exclusive": True,
+    }  # fmt: skip
+    assert shared["placement"] == {"constraint": "", "nodes": ["gpu01", "gpu02"], "not_nodes": []}
     assert "there is no task 9" in ana("task", "clone", "9", status=2).err
     assert "argument" not in ana("task", "clone", status=2).err
 

@@ -79,6 +79,7 @@ task create -t big -c grid -d one --exec 'run %DATA %IN %OUT' --timeout 1e400h
 task create -t big -c grid -d one --exec 'run %DATA %IN %OUT' --env 'A=a"\é' --timeout 1d
 task create -t bad -c grid -d one --exec 'run %DATA %IN %OUT' --env A=\xff
 task clone 0 -t twin --priority 3
+task clone 0 -t half --queue gpu --gpus 0.5 --cpus 2 --gpu-memory 1GB --constraint 'gpu=a100|h100' --node gauss
 task clone 0 -t twin
 task clone 77 -t twin
 task list
@@ -104,6 +105,10 @@ task queue
 task queue gpu
 task queue -o json
 task set 0 --priority 7 --goal 'low loss'
+task set 0 --cpus 2 --scratch 1GB --exclusive on --constraint gpu=a100 --not-node 'gpu[01-02]' --walltime 1h
+task set 0 --exclusive off --constraint none --not-node none --scratch none --walltime none
+task set 0 --gpus 0.5
+task set 0 --constraint 'gpu='
 task set 0
 task set 0 --retries 5 --timeout 3h --max-running 2 -o json
 task hold 0 -r 'a reason: é "x"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from orchestra.domain.models.tasks import Resources
 from orchestra.interface.dataset_changes import RegisterDataSet
 from orchestra.interface.selection import FindTask
 from support.rights import FILES, MORE_FILES
@@ -79,6 +80,27 @@ def test_a_preview_creates_nothing_and_two_clicks_create_one_task(world: World, 
     assert site.get("/tasks/new", **{"from": "99"}).status == 404
 
 
+def test_what_a_job_needs_and_where_it_may_run_comes_back_as_it_was_typed(site: Site) -> None:
+    given = {
+        "queue": "gpu", "gpus": "0.5", "gpu_memory": "20G", "cpus": "4", "memory": "8G", "scratch": "50G",
+        "exclusive": "true", "walltime": "2h", "constraint": "gpu=a100|h100,rack=3", "node": "gpu[01-04] login",
+        "not_node": "gpu03",
+    }  # fmt: skip
+    preview = site.post("/tasks/new", do="preview", **{**GIVEN, **given})
+    site.post("/tasks/new", do="create", **site.first_form(preview))
+    task = site.server.ask(site.identity, FindTask("user.ana.fit"))
+    gb = 10**9
+    assert task.resources == Resources(4, 1, 8 * gb, 4, 500, 20 * gb, 50 * gb, exclusive=True)
+    again = site.get("/tasks/new", **{"from": task.id}).values
+    assert {**again, **given, "node": "gpu[01-04],login"} == again
+    text = site.get(f"/tasks/{task.id}").text
+    assert (
+        "4 CPU slots a job, 20 GB of GPU memory a job, 8 GB of memory a job, 50 GB of scratch space a job"
+        in text
+    )
+    assert "on nodes with gpu=a100|h100,rack=3, only on gpu[01-04],login, not on gpu03" in text
+
+
 def count(world: World) -> int:
     return int(world._one("select count(*) from task"))
 
@@ -96,6 +118,11 @@ MISTAKES = (
     ("timeout", "soon", "is not a duration"),
     ("timeout", "0", "must be greater than zero"),
     ("memory", "1 elephant", "is not a size"),
+    ("gpus", "1.5", "must be whole"),
+    ("scratch", "much", "is not a size"),
+    ("walltime", "0", "must be greater than zero"),
+    ("constraint", "memory>64", "a size without a unit"),
+    ("node", "gpu[1-", "a bracket without its counterpart"),
     ("max_fails", "0", "would be reached at once"),
     ("env", "NOVALUE", "has no"),
     ("bind", "/data:/data", "is for containers"),

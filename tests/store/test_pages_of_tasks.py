@@ -165,8 +165,17 @@ def test_settings_are_changed_and_a_mistake_stands_at_its_field(site: Site, fail
     form = site.get(path)
     assert form.values == {
         "priority": "0", "retries": "0", "max_fails": "", "max_running": "", "goal": "", "timeout": "",
-        "grace": "30s", "cores": "1", "memory": "",
+        "grace": "30s", "cores": "1", "memory": "", "walltime": "", "scratch": "", "exclusive": "off", "constraint": "",
+        "node": "", "not_node": "",
     }  # fmt: skip
+    for name, text in (
+        ("exclusive", "maybe"),
+        ("constraint", "gpu="),
+        ("node", "n[1-"),
+        ("not_node", "a/b"),
+    ):
+        wrong = site.post(path, **{**form.values, name: text})
+        assert f'id="{name}-error"' in wrong.html, name
     wrong = site.post(path, **{**form.values, "timeout": "soon"})
     assert wrong.status == 422
     assert 'id="timeout-error"' in wrong.html
@@ -177,6 +186,12 @@ def test_settings_are_changed_and_a_mistake_stands_at_its_field(site: Site, fail
         "timeout": "90m",
         "memory": "4G",
         "goal": "min:loss",
+        "walltime": "1h",
+        "scratch": "20G",
+        "exclusive": "on",
+        "constraint": "gpu=a100|h100",
+        "node": "gpu[01-04]",
+        "not_node": "gpu02",
     }
     assert site.post(path, **{**form.values, **given}).location == f"/tasks/{failed}"
     assert {**site.get(path).values, **given} == site.get(path).values

@@ -18,6 +18,7 @@ from orchestra.domain.errors import (
     VolumeError,
 )
 from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, names
@@ -141,6 +142,9 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTa
     assert create(conn, replace(new, queue=Queue.GPU), ana).resources.gpus == 1
     more = replace(new, name="user.ana.more", queue=Queue.GPU, resources=Resources(4, 2))
     assert create(conn, more, ana).resources == Resources(4, 2)
+    half = Resources(cpus_gpu_job=2, gpu_milli=500, vram_bytes=10**9)
+    shared = replace(new, name="user.ana.half", queue=Queue.GPU, resources=half)
+    assert create(conn, shared, ana).resources == replace(half, gpus=1)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,11 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTa
         ({"volume": "/nowhere/at/all"}, VolumeError, "does not exist"),
         ({"volume": "relative"}, BadInput, "not an absolute path"),
         ({"resources": Resources(gpus=1)}, BadInput, "no GPU"),
+        ({"resources": Resources(gpu_milli=1)}, BadInput, "no GPU"),
+        ({"resources": Resources(memory_bytes=-1)}, BadInput, "memory must be at least 1"),
+        ({"policy": Policy(walltime=0.0)}, BadInput, "walltime must be greater than zero"),
+        ({"placement": Placement("memory")}, BadInput, 'compares "memory" with nothing'),
+        ({"placement": Placement(nodes=("a b",))}, BadInput, "cannot be a node name"),
         ({"config": "task:7"}, NotFound, "no task 7"),
     ],
 )
@@ -264,8 +273,20 @@ def test_the_settings_of_a_task_ask_for_one_more_like_it(
         new,
         secondary={"REF": "user.ana.digits"},
         env={"LR": "0.1"},
-        policy=Policy(3, 60.0, 2, 3600.0, 5.0, 7, Limit(percent=10.0), resume=True, max_running=4),
-        resources=Resources(2, 0, 10**9),
+        policy=Policy(
+            3,
+            60.0,
+            2,
+            3600.0,
+            5.0,
+            7,
+            Limit(percent=10.0),
+            resume=True,
+            max_running=4,
+            walltime=60.0,
+        ),
+        resources=Resources(2, 0, 10**9, 0, None, None, 10**10, exclusive=True),
+        placement=Placement("gpu=a100", ("gpu01", "gpu02"), ("gpu02",)),
         complete_file=".complete",
         metrics_file="m.json",
         goal="min:loss",

@@ -8,6 +8,7 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Limit
 from orchestra.domain.models.work import Revision
@@ -33,7 +34,8 @@ def story(world: World, task: int) -> list[str]:
 def test_each_change_is_kept_and_has_an_event(world: World, ana: Caller, running: int) -> None:
     everything = {
         "priority": 5, "retries": 2, "max_fails": Limit(percent=10), "max_running": 3, "timeout": 2 * HOUR,
-        "grace": 60.0, "cores": 2, "memory_bytes": 4 * GB, "goal": "min:loss",
+        "grace": 60.0, "walltime": HOUR, "cpus": 2, "memory_bytes": 4 * GB, "scratch_bytes": 20 * GB, "exclusive": True,
+        "constraint": " gpu = a100 ", "nodes": ("gpu[01-03]",), "not_nodes": ("gpu02",), "goal": "min:loss",
     }  # fmt: skip
     done = change(world, ana, running, **everything)
     now = tasks.by_id(world.conn, running)
@@ -44,15 +46,22 @@ def test_each_change_is_kept_and_has_an_event(world: World, ana: Caller, running
         "min:loss",
     )
     assert (now.policy.timeout, now.resources.memory_bytes, now.revision) == (2 * HOUR, 4 * GB, 2)
-    assert story(world, running)[-9:] == [
+    assert now.placement == Placement("gpu=a100", ("gpu01", "gpu02", "gpu03"), ("gpu02",))
+    assert story(world, running)[-15:] == [
         "priority changed from 0 to 5 by ana",
         "retries changed from 0 to 2 by ana",
         "max-fails changed from none to 10 % by ana",
         "max-running changed from none to 3 by ana",
         "timeout changed from none to 2 h by ana",
         "grace changed from 30 s to 1 min by ana",
+        "walltime changed from none to 1 h by ana",
         "cores changed from 1 to 2 by ana",
         "memory changed from none to 4 GB by ana",
+        "scratch changed from none to 20 GB by ana",
+        "exclusive changed from off to on by ana",
+        "constraint changed from none to gpu=a100 by ana",
+        "node changed from none to gpu[01-03] by ana",
+        "not-node changed from none to gpu02 by ana",
         "goal changed from none to min:loss by ana",
     ]
     again = change(world, ana, running, **everything)
@@ -63,8 +72,14 @@ def test_each_change_is_kept_and_has_an_event(world: World, ana: Caller, running
         "timeout": 0.0,
         "memory_bytes": 0,
         "goal": "",
+        "walltime": 0.0,
+        "scratch_bytes": 0,
+        "constraint": "",
+        "nodes": (),
+        "not_nodes": (),
     }
-    assert [each.after for each in change(world, ana, running, **nothing).changes] == ["none"] * 5
+    assert [each.after for each in change(world, ana, running, **nothing).changes] == ["none"] * 10
+    assert world.column(running, "placement_id") is None
     assert world.column(running, "revision") == 3
 
 
@@ -78,6 +93,14 @@ def test_each_change_is_kept_and_has_an_event(world: World, ana: Caller, running
         ({"timeout": -1.0}, "timeout must not be negative"),
         ({"memory_bytes": -1}, "memory must not be negative"),
         ({"goal": "loss"}, "loss"),
+        ({"cpus": 2, "cores": 3}, "are the same on the cpu queue"),
+        ({"cpus": 0}, "cpus must be at least 1"),
+        ({"gpu_milli": 500}, "jobs on the cpu queue get no GPU"),
+        ({"vram_bytes": GB}, "jobs on the cpu queue get no GPU"),
+        ({"scratch_bytes": 2**62}, "scratch must be at most"),
+        ({"constraint": "gpu="}, "not a condition"),
+        ({"nodes": ("gpu[1-",)}, "a bracket without its counterpart"),
+        ({"not_nodes": ("a/b",)}, "cannot be a node name"),
     ],
 )
 def test_what_creation_refuses_is_refused_and_nothing_is_changed(

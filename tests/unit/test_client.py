@@ -437,9 +437,15 @@ def test_errors_come_back_whole_from_another_process() -> None:
 def test_new_settings_say_what_stays_what_is_new_and_what_is_none() -> None:
     def given(**settings: Any) -> NewSettings:
         nullable = dict.fromkeys(
-            ("max_fails", "max_running", "timeout", "memory", "goal"), UNCHANGED
+            (
+                *("max_fails", "max_running", "timeout", "memory", "goal", "gpu_memory", "scratch"),
+                *("walltime", "constraint", "node", "not_node"),
+            ),
+            UNCHANGED,
         )
-        others = dict.fromkeys(("priority", "retries", "grace", "cores", "gpus"))
+        others = dict.fromkeys(
+            ("priority", "retries", "grace", "cores", "cpus", "gpus", "exclusive")
+        )
         return new_settings(**{**others, **nullable, **settings})
 
     assert given() == NewSettings()
@@ -455,6 +461,19 @@ def test_new_settings_say_what_stays_what_is_new_and_what_is_none() -> None:
     removed = given(timeout=None, memory=None, max_fails=None, max_running=None, goal=None)
     nothing = NewSettings(timeout=0, memory_bytes=0, max_fails=Limit(), max_running=0, goal="")
     assert removed == nothing
-    for wrong in ({"timeout": 0}, {"memory": 0}, {"cores": 0}, {"priority": "high"}):
+    assert given(gpus=0.5, walltime="2h", exclusive=True, node="gpu[01-02]", cpus=0) == NewSettings(
+        gpus=1, gpu_milli=500, walltime=7200.0, exclusive=True, nodes=("gpu[01-02]",), cpus=0
+    )
+    assert given(gpus=2, constraint=None, node=None, gpu_memory=None) == NewSettings(
+        gpus=2, gpu_milli=0, constraint="", nodes=(), vram_bytes=0
+    )
+    for wrong in (
+        {"timeout": 0},
+        {"memory": 0},
+        {"cores": 0},
+        {"priority": "high"},
+        {"gpus": 0},
+        {"gpus": 1.5},
+    ):
         with pytest.raises(BadInput):
             given(**wrong)

@@ -15,7 +15,9 @@ from orchestra.client.requests import new_task
 from orchestra.client.tasks import Tasks
 from orchestra.domain import cloning
 from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.tasks import Origin, Policy, Resources
+from orchestra.domain.states import Queue
 from orchestra.files import origin
 
 OLD = NewTask(
@@ -38,6 +40,7 @@ NEW = replace(
     policy=Policy(test_jobs=0, retries=5),
     resources=Resources(cores=1, gpus=2),
     binds=("/b:/b",),
+    placement=Placement("gpu=a100", ("gpu01",), ("gpu02",)),
 )
 
 
@@ -45,6 +48,9 @@ NEW = replace(
     ("given", "expected"),
     [
         ((), OLD),
+        (("cpus",), replace(OLD, resources=Resources(cores=1))),
+        (("node",), replace(OLD, placement=Placement(nodes=("gpu01",)))),
+        (("constraint", "not_node"), replace(OLD, placement=Placement("gpu=a100", not_nodes=("gpu02",)))),
         (("exec",), replace(OLD, command=NEW.command)),
         (("env", "bind"), replace(OLD, env={"A": "1", "B": "3"}, binds=("/a:/a", "/b:/b"))),
         (("bypass",), replace(OLD, policy=Policy(test_jobs=0, timeout=60.0))),
@@ -53,6 +59,12 @@ NEW = replace(
 )  # fmt: skip
 def test_what_is_given_replaces_what_was(given: tuple[str, ...], expected: NewTask) -> None:
     assert cloning.changed(OLD, NEW, given) == expected
+
+
+def test_a_clone_on_the_cpu_queue_asks_for_no_gpu() -> None:
+    old = replace(OLD, queue=Queue.GPU, resources=Resources(4, 1, None, 4, 500, 10**9))
+    assert cloning.changed(old, NEW, ("queue",)).resources == Resources(4, cpus_gpu_job=4)
+    assert cloning.changed(old, NEW, ("queue", "cores")).resources.cores == 1
 
 
 def test_every_option_has_a_field() -> None:

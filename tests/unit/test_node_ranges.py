@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.node_ranges import MOST, expand
+from orchestra.domain.node_ranges import MOST, expand, squeeze
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,26 @@ def test_mistakes(text: str, why: str) -> None:
 
 def test_as_many_as_allowed() -> None:
     assert len(expand(f"n[1-{MOST}]")) == MOST
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        ("gpu02 gpu01 gpu03 gpu07 login", "gpu[01-03,07],login"),
+        ("gpu8 gpu9 gpu10", "gpu[8-10]"),
+        ("gpu08 gpu9 gpu09", "gpu[08,9,09]"),
+        ("gpu gpu1", "gpu,gpu1"),
+        ("a1b a2b a1c", "a[1-2]b,a1c"),
+        ("gauss", "gauss"),
+        ("", ""),
+    ],
+)
+def test_names_in_one_word(names: str, word: str) -> None:
+    assert squeeze(names.split()) == word
+
+
+@given(
+    st.lists(st.from_regex(r"[an][0-9]{0,3}n?0?[0-9]?", fullmatch=True), min_size=1, unique=True)
+)
+def test_one_word_is_read_as_the_same_names(names: list[str]) -> None:
+    assert sorted(expand(squeeze(names))) == sorted(names)

@@ -35,6 +35,9 @@ def at_least(option: str, least: int) -> Callable[[str], int]:
     return read
 
 
+SIZES = ("--memory", "--gpu-memory", "--scratch")
+
+
 class Amount(argparse.Action):
     """A size or a time; a number without a unit means bytes or seconds, and a note says so."""
 
@@ -61,7 +64,7 @@ class Amount(argparse.Action):
 def unit_notes(args: argparse.Namespace) -> Iterator[str]:
     """Yield a note for each size and time that was given without a unit."""
     for option, text in vars(args).get("without_unit", {}).items():
-        unit, others = ("byte", "MB and GB") if option == "--memory" else ("second", "m and h")
+        unit, others = ("byte", "MB and GB") if option in SIZES else ("second", "m and h")
         first, last = others.split(" and ")
         yield (
             f"note: {option} {text} is {_counted(text, unit)}; "

@@ -10,6 +10,7 @@ from orchestra.cli.output import Record, clean, local
 from orchestra.domain import human
 from orchestra.domain.job_text import attempt_state, state_word
 from orchestra.domain.outcome_text import leaves_log
+from orchestra.domain.resource_text import gpus_in_words, needs_in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,10 +88,11 @@ def _attempt_lines(attempt: Attempt, *, revised: bool) -> Iterator[str]:
 def _limits(attempt: Attempt) -> Iterator[str]:
     """Yield what a job of a task that was changed had in this attempt."""
     yield human.count(attempt.cores, "core")
-    if attempt.gpus:
-        yield human.count(attempt.gpus, "GPU")
-    if attempt.memory_limit:
-        yield f"{human.size(attempt.memory_limit)} of memory"
+    if gpus := gpus_in_words(attempt.resources):
+        yield gpus
+    yield from needs_in_words(attempt.resources)
+    if attempt.exclusive:
+        yield "alone on its node"
     yield f"at most {human.duration(attempt.timeout)}" if attempt.timeout else "no timeout"
 
 
@@ -119,6 +121,11 @@ def _attempt_record(attempt: Attempt) -> Record:
         "cores": attempt.cores,
         "gpus": attempt.gpus,
         "memory_limit_bytes": attempt.memory_limit,
+        "cpus_gpu_job": attempt.cpus_gpu_job,
+        "gpu_milli": attempt.gpu_milli,
+        "vram_bytes": attempt.vram_bytes,
+        "scratch_bytes": attempt.scratch_bytes,
+        "exclusive": attempt.exclusive,
         "is_test": attempt.is_test,
         "claimed_at": attempt.claimed_at,
         "started_at": attempt.started_at,

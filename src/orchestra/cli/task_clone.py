@@ -70,7 +70,7 @@ def _request(ctx: Context, ask: Interface) -> NewTask:
         given.add("config")
     if not old.volume:
         given.add("volume")
-    required = {"exec": old.command, "data": old.data}
+    required = {"exec": old.command, "data": old.data, "queue": old.queue.value}
     for option, default in {**args.defaults, **required}.items():
         if option not in args:
             setattr(args, option, default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestra.cli import task_resources
 from orchestra.cli.argument_types import Amount, at_least, whole
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.new_tasks import NewTask
-    from orchestra.domain.models.tasks import Policy, Resources
+    from orchestra.domain.models.tasks import Policy
 
 _EXAMPLE_SD = "{'%REF': 'user.ana.ref'}"
 
@@ -72,20 +73,7 @@ def task_arguments(parser: Parser) -> None:
     """Add what all of them have in common with `run`."""
     _what(parser)
     _policy(parser)
-    resources = parser.add_argument_group("resources of a job")
-    resources.add_argument(
-        "--cores", type=at_least("--cores", 1), default=1, metavar="N", help="CPU slots (default 1)"
-    )
-    resources.add_argument(
-        "--gpus",
-        type=at_least("--gpus", 0),
-        default=0,
-        metavar="N",
-        help="GPU slots (queue gpu: 1)",
-    )
-    resources.add_argument(
-        "--memory", action=Amount, metavar="SIZE", help="limit; a job that uses more is ended: 4GB"
-    )
+    task_resources.arguments(parser)
 
 
 def _inputs(parser: Parser) -> None:
@@ -261,7 +249,8 @@ def new_task(ctx: Context, config: str) -> NewTask:
         binds=tuple(args.bind),
         env=dict(args.env),
         policy=_policy_of(args),
-        resources=_resources_of(args),
+        resources=task_resources.resources_of(args, Queue(args.queue)),
+        placement=task_resources.placement_of(args),
         complete_file=ctx.settings.job_complete_file_name,
         reuse=args.reuse,
         after=tuple(map(ctx.names.task, args.after)),
@@ -289,7 +278,7 @@ def _policy_of(args: Any) -> Policy:
     if args.bypass and args.test_jobs:
         raise BadInput("--bypass and --test-jobs contradict each other.")
     tests = 0 if args.bypass else 10 if args.test_jobs is None else args.test_jobs
-    for option in ("test_for", "timeout"):
+    for option in ("test_for", "timeout", "walltime"):
         if getattr(args, option) == 0:
             raise BadInput(f"--{option.replace('_', '-')} must be greater than zero.")
     return Policy(
@@ -302,13 +291,8 @@ def _policy_of(args: Any) -> Policy:
         max_fails=args.max_fails,
         resume=args.resume,
         max_running=args.max_running,
+        walltime=args.walltime,
     )
-
-
-def _resources_of(args: Any) -> Resources:
-    from orchestra.domain.models.tasks import Resources
-
-    return Resources(args.cores, args.gpus, args.memory)
 
 
 def parse_secondary(text: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestra.cli import task_resources
 from orchestra.cli.argument_types import Amount, at_least, unit_notes, whole
 from orchestra.cli.output import Record, clean
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.task_actions import Changed
     from orchestra.interface.operation import Interface
 
-_NONE = "none"
 _T = TypeVar("_T")
 
 
@@ -37,7 +37,7 @@ class _AmountOrNone(Amount):
         values: Any,
         option: str | None = None,
     ) -> None:
-        if values.strip().lower() == _NONE:
+        if values.strip().lower() == task_resources.NONE:
             setattr(namespace, self.dest, 0)
             return
         super().__call__(parser, namespace, values, option)
@@ -49,7 +49,7 @@ class _AmountOrNone(Amount):
 
 
 def _or_none(parse: Callable[[str], _T], none: _T) -> Callable[[str], _T]:
-    return lambda text: none if text.strip().lower() == _NONE else parse(text)
+    return lambda text: none if text.strip().lower() == task_resources.NONE else parse(text)
 
 
 def set_arguments(parser: Parser) -> None:
@@ -96,18 +96,25 @@ def set_arguments(parser: Parser) -> None:
     starting.add_argument(
         "--grace", action=Amount, metavar="TIME", help="time between SIGTERM and SIGKILL"
     )
+    task_resources.cpu_arguments(starting)
     starting.add_argument(
-        "--cores", type=at_least("--cores", 1), metavar="N", help="CPU slots of a job"
+        "--gpus",
+        type=task_resources.some_gpus(1),
+        metavar="N",
+        help="GPUs of a job, or a part of one (queue gpu)",
     )
+    for option, text in task_resources.AMOUNTS.items():
+        starting.add_argument(
+            option,
+            action=_AmountOrNone,
+            metavar=task_resources.unit(option),
+            help=f"{text}; or none",
+        )
     starting.add_argument(
-        "--gpus", type=at_least("--gpus", 1), metavar="N", help="GPU slots of a job (queue gpu)"
+        "--exclusive", choices=("on", "off"), help="whether no other job runs on its node"
     )
-    starting.add_argument(
-        "--memory",
-        action=_AmountOrNone,
-        metavar="SIZE",
-        help="limit; a job that uses more is ended; or none",
-    )
+    for option, (metavar, text) in task_resources.WHERE.items():
+        starting.add_argument(option, action="append", metavar=metavar, help=f"{text}; or none")
 
 
 def set_tasks(ctx: Context) -> int:
@@ -170,9 +177,18 @@ def _settings(ctx: Context) -> NewSettings:
         max_running=args.max_running,
         timeout=args.timeout,
         grace=args.grace,
+        walltime=args.walltime,
+        cpus=args.cpus,
         cores=args.cores,
-        gpus=args.gpus,
+        gpus=None if args.gpus is None else args.gpus[0],
+        gpu_milli=None if args.gpus is None else args.gpus[1] or 0,
+        vram_bytes=args.gpu_memory,
         memory_bytes=args.memory,
+        scratch_bytes=args.scratch,
+        exclusive=None if args.exclusive is None else args.exclusive == "on",
+        constraint=task_resources.constraint_of(args.constraint),
+        nodes=task_resources.nodes_of(args.node),
+        not_nodes=task_resources.nodes_of(args.not_node),
         goal=args.goal,
     )
     if settings == NewSettings():

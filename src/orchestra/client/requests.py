@@ -13,7 +13,8 @@ from orchestra.client.session import Session
 from orchestra.client.task import Task
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.tasks import METRICS_FILE, Resources
+from orchestra.domain.models.tasks import METRICS_FILE
+from orchestra.domain.placement import placement_of
 
 TaskLike = Task | int | str
 """A task, its number or its name."""
@@ -47,9 +48,17 @@ def new_task(
     max_fails: int | str | None = None,
     max_running: int | None = None,
     resume: bool = False,
-    cores: int = 1,
-    gpus: int = 0,
+    cpus: int | None = None,
+    cores: int | None = None,
+    gpus: float | str = 0,
+    gpu_memory: int | str | None = None,
     memory: int | str | None = None,
+    scratch: int | str | None = None,
+    exclusive: bool = False,
+    walltime: words.Duration | None = None,
+    constraint: str | None = None,
+    node: str | Sequence[str] | None = None,
+    not_node: str | Sequence[str] | None = None,
 ) -> NewTask:
     """Return the request for a task, as `client.tasks.create` describes it.
 
@@ -83,13 +92,20 @@ def new_task(
             priority=priority,
             max_fails=max_fails,
             max_running=max_running,
+            walltime=walltime,
             resume=resume,
         ),
-        resources=Resources(
-            words.whole("cores", cores, least=1),
-            words.whole("gpus", gpus, least=0),
-            words.size("memory", memory),
+        resources=words.resources(
+            words.queue(queue),
+            cpus=cpus,
+            cores=cores,
+            gpus=gpus,
+            gpu_memory=gpu_memory,
+            memory=memory,
+            scratch=scratch,
+            exclusive=exclusive,
         ),
+        placement=placement_of(constraint or "", words.names(node), words.names(not_node)),
         complete_file=settings.job_complete_file_name,
         reuse=reuse,
         after=tuple(map(names.task, _after(after))),
@@ -110,7 +126,7 @@ def clone(session: Session, task: str, name: str | None, changes: Mapping[str, A
     from orchestra.interface.new_tasks import SettingsOf
 
     old = session(SettingsOf(task, name))
-    required = {"config": old.config, "command": old.command}
+    required = {"config": old.config, "command": old.command, "queue": old.queue.value}
     new = new_task(session, old.name, **{**required, **changes})
     given = {*changes, *(() if old.volume else ("volume",))}
     changed = cloning.changed(old, new, given)

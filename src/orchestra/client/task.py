@@ -385,15 +385,25 @@ class Task:
         max_running: int | Unchanged | None = UNCHANGED,
         timeout: words.Duration | Unchanged | None = UNCHANGED,
         grace: words.Duration | None = None,
+        walltime: words.Duration | Unchanged | None = UNCHANGED,
+        cpus: int | None = None,
         cores: int | None = None,
-        gpus: int | None = None,
+        gpus: float | str | None = None,
+        gpu_memory: int | str | Unchanged | None = UNCHANGED,
         memory: int | str | Unchanged | None = UNCHANGED,
+        scratch: int | str | Unchanged | None = UNCHANGED,
+        exclusive: bool | None = None,
+        constraint: str | Unchanged | None = UNCHANGED,
+        node: str | Sequence[str] | Unchanged | None = UNCHANGED,
+        not_node: str | Sequence[str] | Unchanged | None = UNCHANGED,
         goal: str | Unchanged | None = UNCHANGED,
     ) -> Task:
-        """Change settings of it: the arguments as for `client.tasks.create`; None removes a limit or the goal.
+        """Change settings of it: the arguments as for `client.tasks.create`.
 
-        `timeout`, `grace`, `cores`, `gpus` and `memory` count for jobs that have not started. Of a task that has ended,
-        all settings count when it is retried.
+        None removes a limit, a constraint, a list of nodes or the goal.
+
+        `timeout`, `grace` and what follows them, but for the goal, count for jobs that have not started. Of a task that
+        has ended, all settings count when it is retried.
 
         Raises:
             BadInput: a value cannot be used.
@@ -408,9 +418,17 @@ class Task:
             max_running=max_running,
             timeout=timeout,
             grace=grace,
+            walltime=walltime,
+            cpus=cpus,
             cores=cores,
             gpus=gpus,
+            gpu_memory=gpu_memory,
             memory=memory,
+            scratch=scratch,
+            exclusive=exclusive,
+            constraint=constraint,
+            node=node,
+            not_node=not_node,
             goal=goal,
         )
         self._seen = self._session(SetTask(self.id, given)).after

@@ -59,9 +59,17 @@ class Tasks:
         max_fails: int | str | None = None,
         max_running: int | None = None,
         resume: bool = False,
-        cores: int = 1,
-        gpus: int = 0,
+        cpus: int | None = None,
+        cores: int | None = None,
+        gpus: float | str = 0,
+        gpu_memory: int | str | None = None,
         memory: int | str | None = None,
+        scratch: int | str | None = None,
+        exclusive: bool = False,
+        walltime: words.Duration | None = None,
+        constraint: str | None = None,
+        node: str | Sequence[str] | None = None,
+        not_node: str | Sequence[str] | None = None,
         if_not_exists: bool = False,
     ) -> Task:
         """Create a task, as `maestro task create` does; the options have the same names and defaults.
@@ -95,9 +103,17 @@ class Tasks:
             max_fails: hold the task when so many jobs have failed, 3 or "5%".
             max_running: let at most so many jobs run at a time.
             resume: a retry continues in the folder of the attempt before.
-            cores: CPU slots of a job.
-            gpus: GPU slots of a job; 1 by default on the gpu queue.
-            memory: memory of a job; bytes, or "4GB".
+            cpus: CPU slots of a job: by default 1, on the gpu queue none.
+            cores: the same on the cpu queue; on the gpu queue the processors that its libraries use.
+            gpus: GPUs of a job; 1 by default on the gpu queue. 0.5 is half of one, which others share.
+            gpu_memory: memory that it needs on each GPU, and takes of a shared one; bytes, or "20GB".
+            memory: memory that its node must have free, and a limit; bytes, or "4GB".
+            scratch: room that it needs on the node's own disk, for $ORCHESTRA_SCRATCH.
+            exclusive: run no other job on its node.
+            walltime: how long a job takes at most, to plan with; it ends no job. By default `timeout`.
+            constraint: only nodes with these labels: "gpu=a100|h100", "memory>=64GB,rack=3".
+            node: only these nodes: "gauss", "gpu[01-04]", or a list of them.
+            not_node: not these nodes.
             if_not_exists: return the task with that name if it exists.
 
         Raises:

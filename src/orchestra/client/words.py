@@ -13,6 +13,7 @@ from orchestra.domain.goals import DIRECTIONS
 from orchestra.domain.quantities import (
     LARGEST_SIZE,
     parse_duration,
+    parse_gpus,
     parse_limit,
     parse_since,
     parse_size,
@@ -22,7 +23,7 @@ from orchestra.domain.storable import LARGEST
 from orchestra.domain.variables import check_variable
 
 if TYPE_CHECKING:
-    from orchestra.domain.models.tasks import Limit, Policy
+    from orchestra.domain.models.tasks import Limit, Policy, Resources
     from orchestra.domain.result_query import ResultQuery
 
 Duration = float | str | timedelta
@@ -118,6 +119,26 @@ def size(name: str, value: int | str | None) -> int | None:
     if value > LARGEST_SIZE:
         raise BadInput(f"{name} is more than any machine has.")
     return parse_size(str(int(value)))
+
+
+def some_gpus(value: float | str) -> tuple[int, int | None]:
+    """Return a number of whole GPUs and None, or 1 and thousandths of one GPU for a part of it: 0.5, or "0.5".
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if isinstance(value, str):
+        return parse_gpus(value)
+    if hasattr(value, "__index__") or not _is_number(value):
+        return whole("gpus", value, least=0), None  # type: ignore[arg-type]
+    if not 0 <= value <= LARGEST:
+        raise BadInput(f"gpus needs a number of at least 0, not {_shown(value)}.")
+    return parse_gpus(f"{value:.9f}")
+
+
+def names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return words that name nodes: one, or several."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def command(value: Command) -> str:
@@ -254,6 +275,7 @@ def policy(
     priority: int,
     max_fails: int | str | None,
     max_running: int | None = None,
+    walltime: Duration | None = None,
     resume: bool,
 ) -> Policy:
     """Return a task's policies for its test, retries and limits.
@@ -275,7 +297,44 @@ def policy(
         priority=whole("priority", priority, least=-LARGEST),
         max_fails=limit(max_fails),
         max_running=None if max_running is None else whole("max_running", max_running, least=1),
+        walltime=some_seconds("walltime", walltime),
         resume=bool(resume),  # numpy's booleans are not Python's
+    )
+
+
+def resources(
+    queue: Queue,
+    *,
+    cpus: int | None,
+    cores: int | None,
+    gpus: float | str,
+    gpu_memory: int | str | None,
+    memory: int | str | None,
+    scratch: int | str | None,
+    exclusive: bool,
+) -> Resources:
+    """Return what a job needs of its node.
+
+    Raises:
+        BadInput: a value cannot be used.
+    """
+    from orchestra.domain.models.tasks import Resources
+    from orchestra.domain.task_resources import with_cpus
+
+    number, milli = some_gpus(gpus)
+    asked = Resources(
+        gpus=number,
+        gpu_milli=milli,
+        vram_bytes=size("gpu_memory", gpu_memory),
+        memory_bytes=size("memory", memory),
+        scratch_bytes=size("scratch", scratch),
+        exclusive=bool(exclusive),
+    )
+    return with_cpus(
+        queue,
+        asked,
+        None if cpus is None else whole("cpus", cpus, least=0),
+        None if cores is None else whole("cores", cores, least=1),
     )
 
 

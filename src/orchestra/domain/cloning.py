@@ -7,19 +7,29 @@ from dataclasses import fields, replace
 from typing import Any
 
 from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.tasks import Policy, Resources, Task
+from orchestra.domain.states import Queue
 
 _FIELDS = {
     "bind": "binds",
     "bypass": "test_jobs",
     "exec": "command",
     "memory": "memory_bytes",
+    "gpu_memory": "vram_bytes",
+    "scratch": "scratch_bytes",
+    "node": "nodes",
+    "not_node": "not_nodes",
     "metrics": "metrics_file",
 }
 """The fields of options with other names."""
 
-_REQUEST, _POLICY, _RESOURCES = (
-    frozenset(field.name for field in fields(each)) for each in (NewTask, Policy, Resources)
+_TOGETHER = {"cpus": ("cores", "cpus_gpu_job"), "gpus": ("gpus", "gpu_milli")}
+"""Options that set several fields."""
+
+_REQUEST, _POLICY, _RESOURCES, _PLACEMENT = (
+    frozenset(field.name for field in fields(each))
+    for each in (NewTask, Policy, Resources, Placement)
 )
 
 
@@ -58,8 +68,17 @@ def settings(task: Task, name: str, config: str, inputs: Mapping[str, str]) -> N
 
 
 def changed(old: NewTask, new: NewTask, given: Collection[str]) -> NewTask:
-    """Return `old` with the fields of `new` whose options were given. Variables and binds are added to the old ones."""
-    wanted = {_FIELDS.get(option, option) for option in given}
+    """Return `old` with the fields of `new` whose options were given. Variables and binds are added to the old ones.
+
+    On another queue, a job asks for no GPU and takes no slots of before, unless they are given again.
+    """
+    if new.queue is Queue.CPU and old.queue is Queue.GPU:
+        old = replace(
+            old, resources=replace(old.resources, gpus=0, gpu_milli=None, vram_bytes=None)
+        )
+    wanted = {
+        field for option in given for field in _TOGETHER.get(option, (_FIELDS.get(option, option),))
+    }
     change: dict[str, Any] = {name: getattr(new, name) for name in wanted & _REQUEST}
     if "env" in change:
         change["env"] = {**old.env, **new.env}
@@ -67,11 +86,13 @@ def changed(old: NewTask, new: NewTask, given: Collection[str]) -> NewTask:
         change["binds"] = (*old.binds, *new.binds)
     policy = {name: getattr(new.policy, name) for name in wanted & _POLICY}
     resources = {name: getattr(new.resources, name) for name in wanted & _RESOURCES}
-    if unknown := wanted - _REQUEST - _POLICY - _RESOURCES:
+    placement = {name: getattr(new.placement, name) for name in wanted & _PLACEMENT}
+    if unknown := wanted - _REQUEST - _POLICY - _RESOURCES - _PLACEMENT:
         raise AssertionError(f"no field of a task for {sorted(unknown)}")
     return replace(
         old,
         policy=replace(old.policy, **policy),
         resources=replace(old.resources, **resources),
+        placement=replace(old.placement, **placement),
         **change,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import product
 from math import prod
 
@@ -15,6 +16,7 @@ MOST = 1_000
 
 _AT_COMMAS = re.compile(r",(?![^\[\]]*\])")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_LAST_NUMBER = re.compile("(.*?)([0-9]{1,18})([^0-9]*)")
 _RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
 
@@ -35,6 +37,40 @@ def expand(text: str) -> tuple[str, ...]:
     if "" in names and len(names) > 1:
         raise BadInput(f'"{one_line(text)}" has a comma without a name beside it.')
     return tuple(names)
+
+
+def squeeze(names: Iterable[str]) -> str:
+    """Return names in one word that `expand` reads as the same ones: `gpu[01-03,07],login`."""
+    runs: dict[tuple[str, str, bool], list[list[str]]] = {}
+    for stem, digits, end in sorted(map(_parts, names), key=_by_number):
+        found = runs.setdefault((stem, end, not digits), [])
+        if found and _follows(found[-1], digits):
+            found[-1].append(digits)
+        else:
+            found.append([digits])
+    return ",".join(_in_brackets(stem, found, end) for (stem, end, _), found in runs.items())
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Split a name at its last number."""
+    found = _LAST_NUMBER.fullmatch(name)
+    return (found[1], found[2], found[3]) if found else (name, "", "")
+
+
+def _by_number(parts: tuple[str, str, str]) -> tuple[str, str, int, int]:
+    stem, digits, end = parts
+    return stem, end, int(digits or 0), len(digits)
+
+
+def _follows(run: list[str], digits: str) -> bool:
+    """Whether a number extends a range, written as the range would count on."""
+    width = len(run[0]) if run[0].startswith("0") else 0
+    return bool(run[-1] and digits) and digits == f"{int(run[-1]) + 1:0{width}}"
+
+
+def _in_brackets(stem: str, runs: list[list[str]], end: str) -> str:
+    words = [run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return stem + (words[0] if words == [runs[0][0]] else f"[{','.join(words)}]") + end
 
 
 def _check_count(text: str, count: int) -> None:

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
 from orchestra.domain import labels as label_rules
-from orchestra.domain.errors import BadInput
+from orchestra.domain.errors import BadInput, about
 from orchestra.domain.human import one_line
 from orchestra.domain.labels import AMOUNTS, SIZES, labels_of
 from orchestra.domain.models.placement import Placement
+from orchestra.domain.naming import check_node_name
+from orchestra.domain.node_ranges import MOST as MOST_NODES
+from orchestra.domain.node_ranges import expand
 from orchestra.domain.quantities import parse_size
 
 __all__ = ["Comparison", "Constraint", "admits", "labels_of", "parse"]
@@ -100,6 +103,33 @@ class Constraint:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.conditions))
+
+
+def placement_of(
+    constraint: str = "", nodes: Iterable[str] = (), not_nodes: Iterable[str] = ()
+) -> Placement:
+    """Return a placement as it is stored: its constraint in the usual form, names of nodes sorted.
+
+    Args:
+        nodes, not_nodes: words that each name one or many nodes, as in `gpu[01-04]`.
+
+    Raises:
+        BadInput: one of them cannot be understood.
+    """
+    with about("constraint"):
+        text = str(parse(constraint))
+    with about("node"):
+        only = _names(nodes)
+    with about("not_node"):
+        others = _names(not_nodes)
+    return Placement(text, only, others)
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    names = sorted({name for word in given for name in expand(word.strip())})
+    if len(names) > MOST_NODES:
+        raise BadInput(f"{len(names):,} nodes are named; at most {MOST_NODES:,} can be.")
+    return tuple(map(check_node_name, names))
 
 
 @lru_cache(maxsize=1_000)

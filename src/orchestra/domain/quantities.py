@@ -108,6 +108,32 @@ def typed_limit(limit: Limit) -> str:
     return f"{limit.percent:.9f}".rstrip("0").rstrip(".") + "%"
 
 
+def parse_gpus(text: str) -> tuple[int, int | None]:
+    """Parse a number of whole GPUs (`2` is 2, None), or a part of one (`0.5` is 1, 500: thousandths of one GPU)."""
+    found = re.fullmatch(r"\s*([0-9]{1,9})(?:\.([0-9]{1,9}))?\s*", text)
+    if not found:
+        raise BadInput(
+            f'"{one_line(text)}" is not a number of GPUs.',
+            hint="For example 2, or 0.5 for half of one.",
+        )
+    whole, part = int(found[1]), (found[2] or "").rstrip("0")
+    if not part:
+        return whole, None
+    if whole:
+        raise BadInput(f'"{one_line(text)}" GPUs cannot be had: more than one must be whole.')
+    if len(part) > 3:
+        raise BadInput(
+            f'"{one_line(text)}" of a GPU is too fine: it can be shared in thousandths.',
+            hint="For example 0.125.",
+        )
+    return 1, int(part.ljust(3, "0"))
+
+
+def typed_gpus(gpus: int, milli: int | None) -> str:
+    """Return what `parse_gpus` reads as this: `2`, `0.5`."""
+    return str(gpus) if milli is None else f"{milli / 1000:.3f}".rstrip("0")
+
+
 def parse_size(text: str) -> int:
     """Parse `4.1 kB`, `512M`, `2G` (powers of 1000) or `2GiB` (powers of 1024) into bytes."""
     found = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", text.lower())

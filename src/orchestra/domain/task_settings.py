@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -9,11 +10,14 @@ from typing import Any, TypeVar
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import parse_goal
-from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.task_settings import NewSettings, SettingChange
 from orchestra.domain.models.tasks import Limit, Policy, Resources, Task
+from orchestra.domain.node_ranges import squeeze
+from orchestra.domain.placement import placement_of
+from orchestra.domain.quantities import typed_gpus
 from orchestra.domain.states import Queue
 from orchestra.domain.storable import LARGEST, MOST_RETRIES, check_whole
+from orchestra.domain.task_resources import check_resources, with_cpus, with_gpu
 from orchestra.domain.task_text import limit_in_words
 from orchestra.domain.wording import Field, words
 
@@ -21,28 +25,19 @@ NONE = "none"
 
 
 def check_limits(queue: Queue, policy: Policy, resources: Resources) -> None:
-    """Refuse limits of a task that cannot be kept, and GPUs on the cpu queue.
+    """Refuse limits of a task that cannot be kept, and resources that no job could get.
 
     Raises:
         BadInput: one of them cannot be used.
     """
-    if queue is Queue.CPU and resources.gpus:
-        raise BadInput(
-            "jobs on the cpu queue get no GPU.",
-            hint=words(Field.QUEUE("gpu"), " gives each of them one or more."),
-        )
+    check_resources(queue, resources)
     check_whole(Field.TEST_JOBS, policy.test_jobs, least=0)
     check_whole(Field.RETRIES, policy.retries, least=0, most=MOST_RETRIES)
     check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
     if policy.max_running is not None:
         check_whole(Field.MAX_RUNNING, policy.max_running, least=1)
-    check_whole(Field.CORES, resources.cores, least=1)
-    check_whole(Field.GPUS, resources.gpus, least=0)
-
-
-def with_gpu(queue: Queue, resources: Resources) -> Resources:
-    """Return what a job takes: on the gpu queue one GPU unless it asks for more."""
-    return replace(resources, gpus=max(1, resources.gpus)) if queue is Queue.GPU else resources
+    if policy.walltime is not None and not 0 < policy.walltime < math.inf:
+        raise BadInput(words(Field.WALLTIME, " must be greater than zero."))
 
 
 def changed(task: Task, given: NewSettings) -> Task:
@@ -51,7 +46,7 @@ def changed(task: Task, given: NewSettings) -> Task:
     Raises:
         BadInput: one of them cannot be used.
     """
-    policy, resources = task.policy, task.resources
+    policy = task.policy
     policy = replace(
         policy,
         priority=_or(given.priority, policy.priority),
@@ -62,20 +57,20 @@ def changed(task: Task, given: NewSettings) -> Task:
         grace=_amount("grace", given.grace, policy.grace) or 0.0,
         walltime=_amount("walltime", given.walltime, policy.walltime),
     )
-    resources = Resources(
-        cores=_or(given.cores, resources.cores),
-        gpus=_or(given.gpus, resources.gpus),
+    resources = with_cpus(task.queue, task.resources, given.cpus, given.cores)
+    resources = replace(
+        resources,
+        gpus=_or(given.gpus, 1 if given.gpu_milli else resources.gpus),
         memory_bytes=_amount("memory", given.memory_bytes, resources.memory_bytes),
-        cpus_gpu_job=_or(given.cpus_gpu_job, resources.cpus_gpu_job),
-        gpu_milli=_amount("gpus", given.gpu_milli, resources.gpu_milli),
+        gpu_milli=_amount("gpus", given.gpu_milli, None if given.gpus else resources.gpu_milli),
         vram_bytes=_amount("gpu_memory", given.vram_bytes, resources.vram_bytes),
         scratch_bytes=_amount("scratch", given.scratch_bytes, resources.scratch_bytes),
         exclusive=_or(given.exclusive, resources.exclusive),
     )
-    placement = Placement(
-        constraint=_or(given.constraint, task.placement.constraint),
-        nodes=_or(given.nodes, task.placement.nodes),
-        not_nodes=_or(given.not_nodes, task.placement.not_nodes),
+    placement = placement_of(
+        _or(given.constraint, task.placement.constraint),
+        _or(given.nodes, task.placement.nodes),
+        _or(given.not_nodes, task.placement.not_nodes),
     )
     check_limits(task.queue, policy, resources)
     goal = task.goal
@@ -121,6 +116,10 @@ class _Setting:
     at_start: bool = False
 
 
+def _gpus(task: Task) -> str:
+    return typed_gpus(task.resources.gpus, task.resources.gpu_milli)
+
+
 _SETTINGS = (
     _Setting("priority", lambda task: task.policy.priority),
     _Setting("retries", lambda task: task.policy.retries),
@@ -128,9 +127,17 @@ _SETTINGS = (
     _Setting("max-running", lambda task: task.policy.max_running),
     _Setting("timeout", lambda task: task.policy.timeout, human.duration, at_start=True),
     _Setting("grace", lambda task: task.policy.grace, human.duration, at_start=True),
+    _Setting("walltime", lambda task: task.policy.walltime, human.duration, at_start=True),
     _Setting("cores", lambda task: task.resources.cores, at_start=True),
-    _Setting("gpus", lambda task: task.resources.gpus, at_start=True),
+    _Setting("cpus", lambda task: task.resources.cpus_gpu_job, at_start=True),
+    _Setting("gpus", _gpus, at_start=True),
+    _Setting("gpu-memory", lambda task: task.resources.vram_bytes, human.size, at_start=True),
     _Setting("memory", lambda task: task.resources.memory_bytes, human.size, at_start=True),
+    _Setting("scratch", lambda task: task.resources.scratch_bytes, human.size, at_start=True),
+    _Setting("exclusive", lambda task: "on" if task.resources.exclusive else "off", at_start=True),
+    _Setting("constraint", lambda task: task.placement.constraint or None, at_start=True),
+    _Setting("node", lambda task: squeeze(task.placement.nodes) or None, at_start=True),
+    _Setting("not-node", lambda task: squeeze(task.placement.not_nodes) or None, at_start=True),
     _Setting("goal", lambda task: task.goal),
 )
 

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from orchestra.domain import human
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.placement import Placement
 from orchestra.domain.models.tasks import Counts, Limit, Origin, Policy, Task
+from orchestra.domain.node_ranges import squeeze
+from orchestra.domain.resource_text import gpus_in_words, needs_in_words
 from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
 
 _ORDER = (
@@ -46,16 +49,20 @@ def policy_in_words(task: Task) -> list[str]:
     """The queue, what a job gets, and the limits that differ from the default."""
     policy, resources = task.policy, task.resources
     parts = [f"queue {task.queue}"]
-    if resources.cores > 1:
+    if resources.cores > 1 and resources.cores != resources.cpus_gpu_job:
         parts.append(f"{resources.cores} cores a job")
-    if resources.gpus > 1:
-        parts.append(f"{resources.gpus} GPUs a job")
-    if resources.memory_bytes:
-        parts.append(f"{human.size(resources.memory_bytes)} of memory a job")
+    if resources.gpus > 1 or resources.gpu_milli:
+        parts.append(f"{gpus_in_words(resources)} a job")
+    parts += [f"{need} a job" for need in needs_in_words(resources)]
+    if resources.exclusive:
+        parts.append("each job alone on its node")
+    parts += placement_in_words(task.placement)
     if policy.retries:
         parts.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
     if policy.timeout:
         parts.append(f"at most {human.duration(policy.timeout)} a job")
+    if policy.walltime:
+        parts.append(f"expected to take at most {human.duration(policy.walltime)} a job")
     if policy.max_fails:
         parts.append(f"held at {limit_in_words(policy.max_fails)} failures")
     if policy.max_running:
@@ -63,6 +70,16 @@ def policy_in_words(task: Task) -> list[str]:
     if policy.priority:
         parts.append(f"priority {policy.priority}")
     return parts
+
+
+def placement_in_words(placement: Placement) -> Iterator[str]:
+    """Yield where jobs may run: `on nodes with gpu=a100`, `only on gpu[01-04]`, `not on gpu03`."""
+    if placement.constraint:
+        yield f"on nodes with {placement.constraint}"
+    if placement.nodes:
+        yield f"only on {squeeze(placement.nodes)}"
+    if placement.not_nodes:
+        yield f"not on {squeeze(placement.not_nodes)}"
 
 
 def limit_in_words(limit: Limit) -> str:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from orchestra import __version__
 from orchestra.api.call import Call
 from orchestra.api.headers import SECURITY_HEADERS
-from orchestra.domain import human, labels
+from orchestra.domain import human, labels, resource_text
 from orchestra.domain.identities import Identity
 from orchestra.domain.wording import Field, Sentence
 from orchestra.web import page_words, static_files
@@ -118,6 +118,8 @@ def environment() -> Environment:
         ago=_ago,
         iso=iso,
         utc=utc,
+        gpus_in_words=resource_text.gpus_in_words,
+        needs_in_words=resource_text.needs_in_words,
         labels=labels.in_words,
         found_labels=labels.found_labels,
         shown_labels=labels.shown_labels,

@@ -11,17 +11,22 @@ from orchestra.domain.errors import BadInput, about
 from orchestra.domain.human import one_line
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources
+from orchestra.domain.node_ranges import squeeze
+from orchestra.domain.placement import placement_of
 from orchestra.domain.quantities import (
     parse_duration,
+    parse_gpus,
     parse_limit,
     parse_size,
     typed_duration,
+    typed_gpus,
     typed_limit,
     typed_size,
 )
 from orchestra.domain.short_names import ShortNames
 from orchestra.domain.states import Queue
 from orchestra.domain.storable import LARGEST
+from orchestra.domain.task_resources import with_cpus
 from orchestra.domain.variables import parse_variable
 from orchestra.domain.wording import Field as Named
 from orchestra.web.forms import Form
@@ -76,9 +81,19 @@ LIMITS = (
     Field("resume", "Retry a job in the folder of its previous attempt", kind="tick"),
 )  # fmt: skip
 RESOURCES = (
-    _field(Named.CORES, placeholder="1"),
-    _field(Named.GPUS, "On the queue gpu at least one."),
-    Field("memory", "Memory at most", "A job that uses more is ended: 4GB."),
+    _field(Named.CORES, "On the queue gpu: the processors that its libraries use; they take no slot.", placeholder="1"),
+    _field(Named.CPUS, "On the queue gpu: the slots that a job takes besides its GPU."),
+    _field(Named.GPUS, "On the queue gpu at least one; 0.5 is half of one, which other jobs share."),
+    _field(Named.GPU_MEMORY, "That it needs on each GPU, and takes of a shared one: 20GB."),
+    _field(Named.MEMORY, "The node must have it free; a job that uses more is ended: 4GB."),
+    _field(Named.SCRATCH, "On the node's own disk, for $ORCHESTRA_SCRATCH: 20GB."),
+    Field("exclusive", "Run no other job on its node", kind="tick"),
+    _field(Named.WALLTIME, "To plan with; it ends no job. Else the time limit counts: 2h."),
+)  # fmt: skip
+NODES = (
+    _field(Named.CONSTRAINT, "Labels that a node must have: gpu=a100|h100, memory>=64GB"),
+    _field(Named.NODE, "Separated by spaces: gpu[01-04]"),
+    _field(Named.NOT_NODE),
 )
 MORE = (
     _field(Named.SECONDARY, "A tag with its data set a line: %REF user.ana.ref", kind="lines"),
@@ -92,9 +107,12 @@ MORE = (
 PARTS = (
     ("Test, retries and limits", LIMITS),
     ("Resources of a job", RESOURCES),
+    ("Which nodes", NODES),
     ("More", MORE),
 )
-FIELDS = {field.name: field for part in (IMPORTANT, LIMITS, RESOURCES, MORE) for field in part}
+FIELDS = {
+    field.name: field for part in (IMPORTANT, LIMITS, RESOURCES, NODES, MORE) for field in part
+}
 
 
 def request(
@@ -128,10 +146,9 @@ def request(
         image=form.text("image") or None,
         env=dict(_read(form, "env", lambda text: [*map(parse_variable, _lines(text))]) or ()),
         policy=_policy(form),
-        resources=Resources(
-            _whole(form, "cores", 1, least=1),
-            _whole(form, "gpus", 0),
-            _positive(form, "memory", parse_size),
+        resources=_resources(form, Queue(queue)),
+        placement=placement_of(
+            form.text("constraint"), form.text("node").split(), form.text("not_node").split()
         ),
         complete_file=complete_file,
         binds=tuple(_lines(form.text("bind"))),
@@ -140,6 +157,21 @@ def request(
         goal=form.text("goal") or None,
         attach_report=form.ticked("attach_report"),
     )
+
+
+def _resources(form: Form, queue: Queue) -> Resources:
+    gpus, milli = _read(form, "gpus", parse_gpus) or (0, None)
+    asked = Resources(
+        cores=_whole(form, "cores", 1, least=1),
+        gpus=gpus,
+        gpu_milli=milli,
+        vram_bytes=_positive(form, "gpu_memory", parse_size),
+        memory_bytes=_positive(form, "memory", parse_size),
+        scratch_bytes=_positive(form, "scratch", parse_size),
+        exclusive=form.ticked("exclusive"),
+    )
+    cpus = _whole(form, "cpus", 0) if form.text("cpus") else None
+    return with_cpus(queue, asked, cpus, asked.cores if form.text("cores") else None)
 
 
 def _policy(form: Form) -> Policy:
@@ -155,6 +187,7 @@ def _policy(form: Form) -> Policy:
         max_fails=_read(form, "max_fails", parse_limit),
         resume=form.ticked("resume"),
         max_running=_whole(form, "max_running", 0, least=1) or None,
+        walltime=_positive(form, "walltime", parse_duration),
     )
 
 
@@ -207,15 +240,22 @@ def typed(new: NewTask) -> Mapping[str, str]:
         "timeout": policy.timeout and typed_duration(policy.timeout),
         "grace": typed_duration(policy.grace) if policy.grace != usual.grace else "",
         "max_fails": policy.max_fails and typed_limit(policy.max_fails),
+        "walltime": policy.walltime and typed_duration(policy.walltime),
+        "gpu_memory": resources.vram_bytes and typed_size(resources.vram_bytes),
         "memory": resources.memory_bytes and typed_size(resources.memory_bytes),
+        "scratch": resources.scratch_bytes and typed_size(resources.scratch_bytes),
+        "constraint": new.placement.constraint,
+        "node": squeeze(new.placement.nodes),
+        "not_node": squeeze(new.placement.not_nodes),
     }
     numbers = {
         "test_jobs": (policy.test_jobs, usual.test_jobs),
         "retries": (policy.retries, usual.retries),
         "priority": (policy.priority, usual.priority),
         "max_running": (policy.max_running, None),
-        "cores": (resources.cores, 1),
-        "gpus": (resources.gpus, int(new.queue is Queue.GPU)),
+        "cores": (resources.cores, max(1, resources.cpus_gpu_job)),
+        "cpus": (resources.cpus_gpu_job, 0),
+        "gpus": (typed_gpus(resources.gpus, resources.gpu_milli), str(int(new.queue is Queue.GPU))),
     }
     return {
         "name": new.name,
@@ -231,6 +271,7 @@ def typed(new: NewTask) -> Mapping[str, str]:
             for name, (found, usual_one) in numbers.items()
         },
         "resume": "true" if policy.resume else "",
+        "exclusive": "true" if resources.exclusive else "",
         "secondary": _joined(
             f"%{tag.removeprefix('%')} {name}" for tag, name in new.secondary.items()
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.states import Cause, JobState
 from orchestra.domain.usage import Usage
 
@@ -51,8 +52,8 @@ class Attempt:
 
     `config_sha256` is the digest of its registered config, with which the file is compared before each start.
     `image_digest` is that of its container image. `inputs_note` says how its inputs differed from what was registered
-    after it had ended. `revision` is that of the task with which it was claimed; `timeout`, `cores`, `gpus` and
-    `memory_limit` (bytes) are its limits.
+    after it had ended. `revision` is that of the task with which it was claimed; `timeout` and what follows it are what
+    it was given, as `Resources` describes it.
     """
 
     task_id: int
@@ -84,6 +85,25 @@ class Attempt:
     cores: int = 1
     gpus: int = 0
     memory_limit: int | None = None
+    cpus_gpu_job: int = 0
+    gpu_milli: int | None = None
+    vram_bytes: int | None = None
+    scratch_bytes: int | None = None
+    exclusive: bool = False
+
+    @property
+    def resources(self) -> Resources:
+        """What it was given."""
+        return Resources(
+            self.cores,
+            self.gpus,
+            self.memory_limit,
+            self.cpus_gpu_job,
+            self.gpu_milli,
+            self.vram_bytes,
+            self.scratch_bytes,
+            self.exclusive,
+        )
 
 
 ATTEMPTS = ".attempts"

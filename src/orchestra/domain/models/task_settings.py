@@ -12,7 +12,8 @@ class NewSettings:
     """New settings of a task. None leaves one as it is; 0, an empty `Limit` or an empty goal removes a limit or a goal;
     an empty constraint or list of nodes removes that.
 
-    Times are in seconds.
+    Times are in seconds. `cpus` are the CPU slots of a job, whatever its queue; `cores` are the same on the cpu queue,
+    and the processors that its libraries use on the gpu queue. Whole GPUs have a `gpu_milli` of 0.
     """
 
     priority: int | None = None
@@ -26,7 +27,7 @@ class NewSettings:
     memory_bytes: int | None = None
     goal: str | None = None
     walltime: float | None = None
-    cpus_gpu_job: int | None = None
+    cpus: int | None = None
     gpu_milli: int | None = None
     vram_bytes: int | None = None
     scratch_bytes: int | None = None

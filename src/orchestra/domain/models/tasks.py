@@ -20,7 +20,7 @@ class Resources:
     """What one job needs of its node. None is no request.
 
     Args:
-        cores: its CPU slots on the cpu queue, and the processors that its libraries are told to use.
+        cores: its CPU slots on the cpu queue, and the processors that its libraries are told to use on any.
         gpus: whole GPUs, on the gpu queue.
         memory_bytes: memory, which is also a limit.
         cpus_gpu_job: the CPU slots that it takes on the gpu queue; by default a GPU job takes none.

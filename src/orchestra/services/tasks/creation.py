@@ -22,6 +22,7 @@ from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
+from orchestra.domain.placement import placement_of
 from orchestra.domain.states import TaskState
 from orchestra.domain.storable import (
     LARGEST,
@@ -31,7 +32,8 @@ from orchestra.domain.storable import (
     check_whole,
     storable,
 )
-from orchestra.domain.task_settings import check_limits, with_gpu
+from orchestra.domain.task_resources import with_gpu
+from orchestra.domain.task_settings import check_limits
 from orchestra.domain.variables import check_variable
 from orchestra.domain.wording import Field, words
 from orchestra.interface.answers.new_tasks import Preview
@@ -277,12 +279,14 @@ def _as_kept(new: NewTask, template: command.Template) -> NewTask:
     """Return what is stored of a request."""
     with about("goal"):
         goal = None if new.goal is None else str(parse_goal(new.goal))
+    where = new.placement
     return replace(
         new,
         account=storable(new.account),
         command=template.text,
         resources=with_gpu(new.queue, new.resources),
         goal=goal,
+        placement=placement_of(where.constraint, where.nodes, where.not_nodes),
     )
 
 

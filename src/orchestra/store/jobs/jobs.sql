@@ -146,7 +146,8 @@ select
     a.task_id, a.ordinal as index, a.number, n.name as node, a.run, a.revision, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, $usage{a.NAME},
     a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note, r.timeout,
-    r.cores, r.gpus, r.memory_bytes as memory_limit
+    r.cores, r.gpus, r.memory_bytes as memory_limit, r.cpus_gpu_job, r.gpu_milli, r.vram_bytes, r.scratch_bytes,
+    r.exclusive
 from attempt a
 left join node n on n.id = a.node_id
 left join revision r on r.task_id = a.task_id and r.number = a.revision

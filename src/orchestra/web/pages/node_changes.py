@@ -13,7 +13,7 @@ from starlette.responses import Response
 from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused
+from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused, about
 from orchestra.domain.labels import in_words, parse_label
 from orchestra.domain.models.nodes import Node, NodeSettings, SlotsWanted
 from orchestra.interface.node_changes import (
@@ -259,10 +259,8 @@ def _labels(form: Form, node: Node) -> dict[str, str]:
     """Return the labels that a form has, and an empty value for those that it no longer has."""
     if "labels" not in form:
         return {}
-    try:
+    with about("labels"):
         given = dict(map(parse_label, form.text("labels").replace(",", " ").split()))
-    except BadInput as error:
-        raise BadInput(error.message, hint=error.remedy, field="labels") from None
     return {**dict.fromkeys(node.labels, ""), **given}
 
 

@@ -14,11 +14,14 @@ from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Limit, Task
+from orchestra.domain.node_ranges import squeeze
 from orchestra.domain.quantities import (
     parse_duration,
+    parse_gpus,
     parse_limit,
     parse_size,
     typed_duration,
+    typed_gpus,
     typed_limit,
     typed_size,
 )
@@ -34,7 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A field of the form: its value in a task as text, how to read it, and what it is if it is left empty."""
+    """A field of the form: its value in a task as text, how to read it, and what it is if it is left empty.
+
+    What is read is the value of `field`, or several values by the names of their fields.
+    """
 
     name: str
     label: str
@@ -54,6 +60,25 @@ def _whole(text: str) -> int:
 
 def _typed(write: Callable[[T], str], value: T | None) -> str:
     return "" if value is None else write(value)
+
+
+def _gpus(task: Task) -> str:
+    return typed_gpus(task.resources.gpus, task.resources.gpu_milli)
+
+
+def _read_gpus(text: str) -> dict[str, int]:
+    gpus, milli = parse_gpus(text)
+    return {"gpus": gpus, "gpu_milli": milli or 0}
+
+
+def _read_switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise BadInput(f'"{human.one_line(text, 40)}" is neither on nor off.')
+    return text == "on"
+
+
+def _read_names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 AT_ONCE = (
@@ -87,13 +112,46 @@ AT_START = (
         "grace", "Grace", lambda task: _typed(typed_duration, task.policy.grace), parse_duration,
         hint="Between SIGTERM and SIGKILL, when a job is ended.",
     ),
+    Setting(
+        "walltime", "Expected time at most", lambda task: _typed(typed_duration, task.policy.walltime), parse_duration,
+        0, "To plan with; it ends no job: 2h. Empty: the time above.",
+    ),
     Setting("cores", "CPU slots a job", lambda task: str(task.resources.cores), _whole),
-    Setting("gpus", "GPU slots a job", lambda task: str(task.resources.gpus), _whole),
+    Setting(
+        "cpus", "CPU slots a GPU job", lambda task: str(task.resources.cpus_gpu_job), _whole,
+        hint="That it takes besides its GPU; CPU slots above are then the processors that its libraries use.",
+    ),
+    Setting("gpus", "GPUs a job", _gpus, _read_gpus, hint="0.5 is half of one, which other jobs share."),
+    Setting(
+        "gpu_memory", "Memory of a GPU", lambda task: _typed(typed_size, task.resources.vram_bytes), parse_size, 0,
+        "That it needs on each, and takes of a shared one: 20G. Empty: any.", field="vram_bytes",
+    ),
     Setting(
         "memory", "Memory a job", lambda task: _typed(typed_size, task.resources.memory_bytes), parse_size, 0,
-        "A job that uses more is ended: 4G. Empty: no limit.", field="memory_bytes",
+        "The node must have it free; a job that uses more is ended: 4G. Empty: no limit.", field="memory_bytes",
+    ),
+    Setting(
+        "scratch", "Scratch space", lambda task: _typed(typed_size, task.resources.scratch_bytes), parse_size, 0,
+        "On the node's own disk: 20G. Empty: any.", field="scratch_bytes",
+    ),
+    Setting(
+        "exclusive", "Alone on its node", lambda task: "on" if task.resources.exclusive else "off", _read_switch,
+        hint="Whether no other job runs there: on or off.",
+    ),
+    Setting(
+        "constraint", "Nodes with", lambda task: task.placement.constraint, str, "",
+        "Labels that a node must have: gpu=a100|h100, memory>=64GB. Empty: any.",
+    ),
+    Setting(
+        "node", "Only on nodes", lambda task: squeeze(task.placement.nodes), _read_names, (),
+        "Separated by spaces: gpu[01-04]. Empty: all.", field="nodes",
+    ),
+    Setting(
+        "not_node", "Not on nodes", lambda task: squeeze(task.placement.not_nodes), _read_names, (), field="not_nodes",
     ),
 )  # fmt: skip
+ONLY_GPU = ("gpus", "cpus", "gpu_memory")
+"""Settings that a task of the cpu queue does not have."""
 
 
 def edit(call: Call) -> Response:
@@ -125,8 +183,8 @@ def change(call: Call) -> Response:
 
 
 def _settings(task: Task) -> tuple[Setting, ...]:
-    without = "gpus" if task.queue is Queue.CPU else ""
-    return tuple(each for each in (*AT_ONCE, *AT_START) if each.name != without)
+    without = ONLY_GPU if task.queue is Queue.CPU else ()
+    return tuple(each for each in (*AT_ONCE, *AT_START) if each.name not in without)
 
 
 def _given(task: Task, form: Form) -> NewSettings:
@@ -146,7 +204,7 @@ def _given(task: Task, form: Form) -> NewSettings:
                 raise BadInput(f"{each.label} needs a value.")
         except BadInput as error:
             raise BadInput(error.message, hint=error.remedy, field=each.name) from None
-        given[each.field or each.name] = value
+        given |= value if isinstance(value, dict) else {each.field or each.name: value}
     return NewSettings(**given)
 
 
