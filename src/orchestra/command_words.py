@@ -46,6 +46,7 @@ COMMANDS = {
     Action.CREATE_NODE: "maestro node create",
     Action.CREATE_NODE_NAMED: "maestro node create -n {name} -ec CPU_SLOTS -eg GPU_SLOTS",
     Action.SET_NODE: "maestro node set -n {name}",
+    Action.RESUME_NODE: "maestro node resume -n {name}",
     Action.STOP_NODE: "maestro node stop -n {name}",
     Action.LOSE_NODE: "maestro node lost -n {name}",
     Action.LIST_PILOTS: "maestro pilot list",

@@ -23,7 +23,7 @@ from orchestra.interface import following
 from orchestra.pilot import scratch_roots
 from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.services.jobs import views
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.services.tasks import lifecycle, settings
 from orchestra.store.tasks import tasks as task_store
 from support.cluster import Cluster
@@ -512,11 +512,11 @@ def test_a_drained_node_takes_nothing_and_a_resumed_one_does(cluster: Cluster) -
     cluster.node()
     cluster.pilot()
     wait_until(lambda: keepers(cluster), describe=cluster.log)
-    nodes.drain(cluster.conn, as_admin(cluster.conn), "gauss", reason="new disk")
+    drains.drain(cluster.conn, as_admin(cluster.conn), "gauss", reason="new disk")
     task = cluster.task(1, NEEDS)
     wait_until(lambda: cluster.state(task) is TaskState.RUNNING)
     assert cluster.attempts(task) == []
-    nodes.resume(cluster.conn, as_admin(cluster.conn), "gauss")
+    drains.resume(cluster.conn, as_admin(cluster.conn), "gauss")
     cluster.wait_for(task, TaskState.DONE)
 
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains
 from support.cluster import Cluster
 from support.people import as_admin
 from support.waiting import wait_until
@@ -51,7 +51,7 @@ def test_no_more_jobs_are_alive_than_the_limit_allows_whatever_happens_to_their_
         "select n.name from attempt a join node n on n.id = a.node_id where task_id = %s",
         [waits.id],
     ).fetchall()
-    nodes.drain(cluster.conn, as_admin(cluster.conn), first[0][0], reason="new disk")
+    drains.drain(cluster.conn, as_admin(cluster.conn), first[0][0], reason="new disk")
     gate.touch()
     cluster.wait_for(waits, TaskState.DONE, timeout=15)
     used = cluster.conn.execute(

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from ordeal import processes
 from ordeal.arena import Arena, Node
 from ordeal.people import People
@@ -143,13 +143,13 @@ class Faults:
         def ask() -> None:
             with self.arena.database.connection() as conn:
                 if how == "drain":
-                    nodes.drain(conn, as_admin(conn), node.name, reason="new disk")
+                    drains.drain(conn, as_admin(conn), node.name, reason="new disk")
                 else:
                     nodes.stop(conn, as_admin(conn), node.name, now=how == "now")
 
         def resume() -> None:
             with self.arena.database.connection() as conn:
-                nodes.resume(conn, as_admin(conn), node.name)
+                drains.resume(conn, as_admin(conn), node.name)
 
         self._beside(ask)
         if how == "drain":

@@ -13,7 +13,7 @@ from orchestra.domain.forecast import RunningJobs
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services.jobs import explain
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import connect
 from orchestra.store.jobs import explain as store
@@ -96,7 +96,7 @@ def test_a_competitor_counts_jobs_that_start_without_a_condition(
 def test_what_nodes_are_is_told(world: World, pilot: Pilot) -> None:
     world.pilot("euler", account="bob")
     world.pilot("noether")
-    nodes.drain(world.conn, as_admin(world.conn, "admin"), "euler", reason="new disk")
+    drains.drain(world.conn, as_admin(world.conn, "admin"), "euler", reason="new disk")
     world.conn.execute(
         "update pilot set seen_at = now() - interval '5 minutes' "
         "where node_id = (select id from node where name = 'noether')"

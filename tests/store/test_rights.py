@@ -15,7 +15,7 @@ from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotAllowed, NotFound, Refused
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.services.mail import mails
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.services.users import users
 from orchestra.store.driver.database import connect
 from orchestra.store.schema import migrate
@@ -27,8 +27,8 @@ CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
 CHANGES: dict[str, Callable[[psycopg.Connection, Caller], object]] = {
     "set": lambda conn, me: nodes.change(conn, me, "gauss", SlotsWanted("CPU", 3, 3), GPU),
     "give": lambda conn, me: nodes.change(conn, me, "gauss", CPU, GPU, owner="carl"),
-    "drain": lambda conn, me: nodes.drain(conn, me, "gauss", reason=None),
-    "resume": lambda conn, me: nodes.resume(conn, me, "gauss"),
+    "drain": lambda conn, me: drains.drain(conn, me, "gauss", reason=None),
+    "resume": lambda conn, me: drains.resume(conn, me, "gauss"),
     "stop": lambda conn, me: nodes.stop(conn, me, "gauss", now=True),
     "at stake": lambda conn, me: nodes.at_stake(conn, me, "gauss"),
     "lose": lambda conn, me: nodes.lose(conn, me, "gauss", force=True),
@@ -130,7 +130,7 @@ def test_who_started_a_pilot_may_end_it_and_no_more(
         nodes.stop(conn, carl, "gauss")
     assert nodes.stop(conn, bob, "gauss")
     with pytest.raises(Refused):
-        nodes.drain(conn, bob, "gauss", reason=None)
+        drains.drain(conn, bob, "gauss", reason=None)
 
 
 def test_who_takes_over_from_a_pilot_that_lives_does_not_come_by_the_right_to_end_it(

@@ -28,7 +28,7 @@ from orchestra.files import task_files
 from orchestra.services import datasets, work
 from orchestra.services.jobs import actions as job_actions
 from orchestra.services.jobs import views
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.services.tasks import actions as task_actions
 from orchestra.services.tasks import creation, selection
 from orchestra.services.users import users
@@ -174,8 +174,8 @@ def test_no_text_that_users_type(
         lambda: nodes.get(conn, text),
         lambda: nodes.find(conn, text),
         lambda: nodes.change(conn, as_admin(conn), text, *NO_SLOTS),
-        lambda: nodes.drain(conn, as_admin(conn), text, reason=None),
-        lambda: nodes.drain(conn, as_admin(conn), "gauss", reason=text),
+        lambda: drains.drain(conn, as_admin(conn), text, reason=None),
+        lambda: drains.drain(conn, as_admin(conn), "gauss", reason=text),
         lambda: nodes.lose(conn, as_admin(conn), "gauss", why=text),
         lambda: nodes.stop(conn, as_admin(conn), text),
         lambda: nodes.delete(conn, as_admin(conn), text),

@@ -21,7 +21,7 @@ from orchestra.domain.models.nodes import (
 )
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.services import work
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.services.users import users
 from orchestra.store.driver.database import connect
 from orchestra.store.nodes import nodes as node_store
@@ -134,11 +134,11 @@ def test_draining_and_slots_reach_the_pilot_at_its_next_renewal(conn: psycopg.Co
 
     nodes.change(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
     before = standing()
-    nodes.drain(conn, as_admin(conn), "gauss", reason=None)
+    drains.drain(conn, as_admin(conn), "gauss", reason=None)
     drained = standing()
     assert drained != before
-    assert nodes.resume(conn, as_admin(conn), "gauss")
-    assert not nodes.resume(conn, as_admin(conn), "gauss")
+    assert drains.resume(conn, as_admin(conn), "gauss")
+    assert not drains.resume(conn, as_admin(conn), "gauss")
     assert standing() == before
     assert nodes.stop(conn, as_admin(conn), "gauss")
     assert standing() != before

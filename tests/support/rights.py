@@ -30,6 +30,7 @@ from orchestra.interface.mails import RetryMails, ShowMail
 from orchestra.interface.new_tasks import CreateTask
 from orchestra.interface.node_changes import (
     AttemptsAtStake,
+    AttemptsEndedByHours,
     CreateNode,
     DeleteNode,
     DrainNode,
@@ -65,7 +66,7 @@ from orchestra.interface.task_inputs import AddConfigs, InputsOf, UpdateTask
 from orchestra.interface.tokens import CreateToken, ListTokens, RevokeToken
 from orchestra.interface.user_changes import CreateUser, DeleteUser, LimitUser, SetUser
 from orchestra.services import datasets
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.services.tasks import lifecycle
 from orchestra.services.users import sign_in, tokens
 from support.people import caller
@@ -199,6 +200,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU", 1), GPU)),
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, owner="carl")),
         owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, settings=NodeSettings(LABELS))),
+        owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, settings=NodeSettings(nice=9))),
     ),
     "node.drain": (owned(lambda _: DrainNode("gauss")),),
     "node.resume": (owned(lambda _: ResumeNode("drained")),),
@@ -206,6 +208,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         owned(lambda _: StopNode("gauss")),
         owned(lambda _: StopNode("gauss", now=True)),
     ),
+    "node.ended_by_hours": (owned(lambda _: AttemptsEndedByHours("gauss", "19:00-07:00")),),
     "node.at_stake": (owned(lambda _: AttemptsAtStake("gauss", force=True)),),
     "node.lose": (owned(lambda _: LoseNode("gauss", force=True)),),
     "node.delete": (owned(lambda _: DeleteNode("drained")),),
@@ -245,7 +248,7 @@ def scene(world: World) -> Scene:
     )
     for name in ("gauss", "drained"):
         nodes.create(conn, ana, name, CPU, GPU)
-    nodes.drain(conn, ana, "drained", reason=None)
+    drains.drain(conn, ana, "drained", reason=None)
     pilot = world.pilot("gauss")
     pilot.start(*pilot.claim())
     (mail,) = (row[0] for row in conn.execute("select id from outbox"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli import node_change
@@ -12,6 +13,8 @@ from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.labels import found_labels, in_words, shown_labels
+from orchestra.domain.node_text import hours_now, planned_drain
+from orchestra.domain.opening_hours import parse
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -37,10 +40,12 @@ def _note(node: Node) -> str:
     if node.drained_at:
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
         notes.append(f"drained {ago(node.drained_at)} by {node.drained_by}{why}")
+    now = datetime.now(UTC)
+    notes += filter(None, (planned_drain(node, now), hours_now(node, now)))
     notes += _over(node)
     if node.message:
         notes.append(node.message)
-    if not notes and node.seen_at is None:
+    if node.seen_at is None and not node.drained_at:
         notes.append(f"no pilot yet: maestro pilot run -n {node.name}")
     return "; ".join(notes)
 
@@ -58,6 +63,7 @@ def _list(ctx: Context) -> None:
         Column("STATE", lambda node: node.state, state=True),
         Column("CPU", lambda node: _slots_column(node.cpu, node.cpu_in_use), right=True),
         Column("GPU", lambda node: _slots_column(node.gpu, node.gpu_in_use), right=True),
+        Column("MEMORY", _memory_column, right=True),
         Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never", fit=Fit.WHOLE),
         Column("HOST", lambda node: node.host or ""),
         Column("VERSION", lambda node: node.version or "", fit=Fit.WHOLE),
@@ -65,7 +71,9 @@ def _list(ctx: Context) -> None:
         Column("NOTE", _note, fit=Fit.FOLD),
     )
     if not any(map(shown_labels, found)):
-        columns = tuple(c for c in columns if c.title != "LABELS")
+        columns = _without(columns, "LABELS")
+    if not any(map(_memory_column, found)):
+        columns = _without(columns, "MEMORY")
     name, *rest = columns
     owner: Column[Node] = Column("OWNER", lambda node: node.owner or "")
     several = len({node.owner for node in found}) > 1
@@ -74,13 +82,23 @@ def _list(ctx: Context) -> None:
         (name, owner, *rest) if several else columns,
         narrow=(
             columns,
-            tuple(c for c in columns if c.title not in ("HOST", "VERSION")),
-            tuple(c for c in columns if c.title not in ("HOST", "VERSION", "LABELS")),
+            _without(columns, "HOST", "VERSION"),
+            _without(columns, "HOST", "VERSION", "MEMORY"),
+            _without(columns, "HOST", "VERSION", "MEMORY", "LABELS"),
         ),
         record=node_record,
         key=lambda node: node.name,
         empty="No nodes yet: maestro up creates one for this machine, maestro node create others.",
     )
+
+
+def _without(columns: tuple[Column[Node], ...], *titles: str) -> tuple[Column[Node], ...]:
+    return tuple(column for column in columns if column.title not in titles)
+
+
+def _memory_column(node: Node) -> str:
+    enabled = node.memory_enabled
+    return f"{human.size(node.memory_in_use)}/{human.size(enabled)}" if enabled else ""
 
 
 def _show(ctx: Context) -> None:
@@ -96,9 +114,9 @@ def _lines(node: Node) -> Iterator[str]:
     yield f"  owner      {node.owner or 'the admins'}"
     for kind, slots, used in node.kinds:
         yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, maximum {slots.maximum}"
-    if node.drained_at:
-        why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""
-        yield f"  drained    {local(node.drained_at)} by {node.drained_by}{why}"
+    if memory := _memory(node):
+        yield f"  memory     {memory}"
+    yield from _when(node)
     if node.seen_at:
         yield f"  pilot      version {node.version} on {node.host}, last seen {local(node.seen_at)}"
         yield f"  runtimes   {human.listed(node.runtimes) or 'none for containers'}"
@@ -114,6 +132,33 @@ def _lines(node: Node) -> Iterator[str]:
     if node.message:
         yield f"  says       {clean(node.message)}"
     yield f"  created    {local(node.created_at)}"
+
+
+def _when(node: Node) -> Iterator[str]:
+    """Yield when it takes jobs, and how nice they are."""
+    if node.drained_at:
+        why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""
+        yield f"  drained    {local(node.drained_at)} by {node.drained_by}{why}"
+    if node.drain_at:
+        why = f': "{clean(node.drain_at_reason)}"' if node.drain_at_reason else ""
+        yield f"  drains     {local(node.drain_at)} by {node.drain_at_by}{why}"
+    if node.open_hours:
+        yield f"  hours      {_hours(node)}"
+    if node.nice:
+        yield f"  nice       {node.nice}"
+
+
+def _memory(node: Node) -> str | None:
+    """What jobs have asked for, of what they may use: `2 GB in use, 64 GB enabled`."""
+    if node.memory_enabled is None:
+        return f"{human.size(node.memory_in_use)} in use" if node.memory_in_use else None
+    return f"{human.size(node.memory_in_use)} in use, {human.size(node.memory_enabled)} enabled"
+
+
+def _hours(node: Node) -> str:
+    now = hours_now(node, datetime.now(UTC))
+    hours = f"open {parse(node.open_hours or '').in_words}"
+    return hours if now == hours else f"{hours}; {now}"
 
 
 VERBS = (
@@ -144,22 +189,26 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change the slots, labels or owner of a node; running jobs continue",
+        "change the slots, settings or owner of a node; running jobs continue",
         node_change.set_,
         node_change.set_arguments,
-        example="maestro node set -n caloba51 -ec 20\nmaestro node set -n caloba51 --owner bob",
+        example="maestro node set -n caloba51 -ec 20 --memory 64GB\n"
+        'maestro node set -n caloba51 --open "19:00-07:00,sat,sun" --nice 10\n'
+        "maestro node set -n caloba51 --open always\n"
+        "maestro node set -n caloba51 --owner bob",
     ),
     Verb(
         "drain",
-        "stop starting jobs on a node; running jobs continue",
+        "stop starting jobs on a node, now or from a moment on; running jobs continue",
         node_change.drain,
         node_change.drain_arguments,
         example='maestro node drain -n caloba22 --reason "new disk"\n'
+        'maestro node drain -n caloba22 --at "Fri 18:00" --reason "new disk"\n'
         "maestro node drain -n 'gpu[01-04,9]' --reason \"new disks\"",
     ),
     Verb(
         "resume",
-        "start jobs on a drained node again",
+        "start jobs on a drained node again, or call off a planned drain",
         node_change.resume,
         node_change.names_argument,
         example="maestro node resume -n caloba22",

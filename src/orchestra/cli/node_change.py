@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
 from orchestra.cli.node_record import node_record
+from orchestra.cli.node_settings import confirm_closing, in_sentence, setting_arguments, settings_of
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
-from orchestra.domain.labels import in_words, parse_label
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.nodes import Node, NodeSettings, Slots, SlotsWanted
+    from orchestra.domain.models.nodes import Node, Slots, SlotsWanted
 
 
 def name_argument(parser: Parser) -> None:
@@ -72,22 +73,13 @@ def slot_arguments(parser: Parser) -> None:
     )
 
 
-def setting_arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "--label",
-        type=parse_label,
-        action="append",
-        default=[],
-        dest="labels",
-        metavar="NAME=VALUE",
-        help="label for --constraint of tasks: gpu=a100, rack=3; NAME= removes it; can be repeated",
-    )
-
-
 def set_arguments(parser: Parser) -> None:
     slot_arguments(parser)
     setting_arguments(parser)
     parser.add_argument("--owner", metavar="USER", help="give the node to this user")
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask before hours end running jobs"
+    )
 
 
 def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
@@ -104,25 +96,19 @@ def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
     return cpu, SlotsWanted("GPU", args.enabledGPUSlots, gpu_maximum)
 
 
-def _settings(ctx: Context) -> NodeSettings:
-    from orchestra.domain.models.nodes import NodeSettings
-
-    return NodeSettings(labels=dict(ctx.args.labels))
-
-
 def create(ctx: Context) -> None:
     from orchestra.interface.node_groups import CreateNodes
 
-    names, (cpu, gpu) = _names(ctx), _slots_wanted(ctx)
+    names, (cpu, gpu), settings = _names(ctx), _slots_wanted(ctx), settings_of(ctx)
     with ctx.interface() as ask:
-        created = ask(CreateNodes(names, cpu, gpu, _settings(ctx)))
+        created = ask(CreateNodes(names, cpu, gpu, settings))
     first = created[0]
     each = " each" if len(created) > 1 else ""
-    labels = f"; {_labels_in_words(created)}" if first.labels else ""
+    more = in_sentence(created, settings)
     if len(created) == 1 or ctx.out.for_people:
         ctx.out.item(
             first,
-            lambda node: [f"{_subject(ctx, created)}: {_slots_in_words(node)}{each}{labels}"],
+            lambda node: [f"{_subject(ctx, created)}: {_slots_in_words(node)}{each}{more}"],
             record=node_record,
             key=lambda node: node.name,
         )
@@ -142,21 +128,21 @@ def set_(ctx: Context) -> None:
     from orchestra.interface.node_groups import SetNodes
 
     names, (cpu, gpu) = _names(ctx), _slots_wanted(ctx)
-    owner, settings = ctx.args.owner, _settings(ctx)
+    owner, settings = ctx.args.owner, settings_of(ctx)
     given = (owner, cpu.enabled, cpu.maximum, gpu.enabled, gpu.maximum)
     if all(each is None for each in given) and settings == UNCHANGED:
         raise BadInput(
             "there is nothing to change.",
-            hint="Use at least one of -ec, -mc, -eg, -mg, --label, --owner.",
+            hint="Use at least one of -ec, -mc, -eg, -mg, --memory, --open, --nice, --label, --owner.",
         )
     with ctx.interface() as ask:
+        confirm_closing(ctx, ask, names, settings.open_hours)
         nodes = ask(SetNodes(names, cpu, gpu, owner, settings))
     one = len(nodes) == 1
     whose = f"; {'it belongs' if one else 'they belong'} to user {nodes[0].owner}" if owner else ""
     kinds = {_slots_in_words(node) for node in nodes}
     what = kinds.pop() + ("" if one else " each") if len(kinds) == 1 else "changed"
-    labels = f"; {_labels_in_words(nodes)}" if settings.labels else ""
-    ctx.out.say(f"{_subject(ctx, nodes)}: {what}{labels}{whose}")
+    ctx.out.say(f"{_subject(ctx, nodes)}: {what}{in_sentence(nodes, settings)}{whose}")
     for node in nodes:
         _note_over(ctx, node, "" if one else f" of {node.name}")
 
@@ -165,13 +151,6 @@ def _note_over(ctx: Context, node: Node, where: str) -> None:
     for kind, slots, used in node.kinds:
         if used > slots.enabled:
             ctx.out.note(f"{used} {kind} slots{where} are in use; the jobs there run to their end.")
-
-
-def _labels_in_words(nodes: Sequence[Node]) -> str:
-    """What labels nodes have now: `labels gpu=a100, rack=3`."""
-    if any(node.labels != nodes[0].labels for node in nodes):
-        return "labels changed"
-    return f"labels {in_words(nodes[0].labels)}" if nodes[0].labels else "no labels"
 
 
 def _slots_in_words(node: Node) -> str:
@@ -186,13 +165,29 @@ def _kind_in_words(kind: str, slots: Slots) -> str:
 def drain_arguments(parser: Parser) -> None:
     names_argument(parser)
     parser.add_argument("-r", "--reason", metavar="TEXT", help="reason, shown by `node list`")
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="from then on: 18:00, Fri 18:00, tomorrow 07:30, 2026-12-01 18:00; jobs that cannot end before it are "
+        "not started",
+    )
 
 
 def drain(ctx: Context) -> None:
+    from orchestra.domain.moments import parse_moment, shown
     from orchestra.interface.node_groups import DrainNodes
 
+    names = _names(ctx)
+    at = parse_moment(ctx.args.at, datetime.now(UTC)) if ctx.args.at is not None else None
     with ctx.interface() as ask:
-        nodes = ask(DrainNodes(_names(ctx), ctx.args.reason))
+        nodes = ask(DrainNodes(names, ctx.args.reason, at))
+    if at:
+        ctx.out.say(
+            f"{_subject(ctx, nodes)} {_verb(nodes, 'takes', 'take')} no new jobs from {shown(at)} on; until then only "
+            "those that end in time"
+        )
+        ctx.out.note(f"To call it off: maestro node resume -n {shlex.quote(ctx.args.name)}")
+        return
     used = sum(node.cpu_in_use + node.gpu_in_use for node in nodes)
     rest = f"; {human.count(used, 'slot')} in use until the jobs there end" if used else ""
     ctx.out.say(f"{_subject(ctx, nodes)} {_verb(nodes, 'takes', 'take')} no new jobs{rest}")

@@ -32,6 +32,7 @@ CALLS = {
     Action.CREATE_NODE: "client.nodes.create(...)",
     Action.CREATE_NODE_NAMED: "client.nodes.create({name}, cpus=..., gpus=...)",
     Action.SET_NODE: "client.nodes.set({name}, ...)",
+    Action.RESUME_NODE: "client.nodes.resume({name})",
     Action.STOP_NODE: "client.nodes.stop({name})",
     Action.STOP_PILOT_NOW: "client.nodes.stop({name}, now=True)",
     Action.LOSE_NODE: "client.nodes.lost({name})",

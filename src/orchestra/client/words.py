@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import DIRECTIONS
+from orchestra.domain.moments import parse_moment
 from orchestra.domain.quantities import (
     LARGEST_SIZE,
     parse_duration,
@@ -257,6 +258,17 @@ def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:
     for name, value in found.items():
         check_variable(name, value)
     return found
+
+
+def moment(name: str, value: datetime | str | None) -> datetime | None:
+    """Return a moment in the future, given as such or as text like "Fri 18:00"; without a zone, it is local.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if value is None or isinstance(value, datetime):
+        return value if value is None else value.astimezone()
+    return parse_moment(text(name, value), datetime.now(UTC))
 
 
 def labels(given: Mapping[str, str | int] | None) -> dict[str, str]:

@@ -32,6 +32,7 @@ from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Stuck, Trouble
 from orchestra.services.database import recovery
+from orchestra.services.nodes import drains
 from orchestra.store.cluster import clock, cluster, leader
 from orchestra.store.driver import channels
 from orchestra.store.tasks import live_tasks, purge
@@ -191,6 +192,7 @@ class Conductor:
         conn, transact = self._conn, self._term.transact
         self._attempt("clock", lambda: transact(lambda: clock.bring_back(conn)))
         self._attempt("leases", lambda: leases.expire(conn, transact, margin=self._margin))
+        self._attempt("planned drains", lambda: transact(lambda: drains.carry_out(conn)))
         self._attempt("silent nodes", lambda: silent_nodes.notify(conn, transact))
 
     def _send_mail(self, *, at_once: bool) -> None:

@@ -56,6 +56,7 @@ class Action(Enum):
     CREATE_NODE = ("create_node",)
     CREATE_NODE_NAMED = "create_node_named", "name"
     SET_NODE = "set_node", "name"
+    RESUME_NODE = "resume_node", "name"
     STOP_NODE = "stop_node", "name"
     LOSE_NODE = "lose_node", "name"
 

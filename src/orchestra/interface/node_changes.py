@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, SlotsWanted
 from orchestra.interface.operation import Change, Question
@@ -41,19 +42,24 @@ class SetNode(Change[Node]):
 
 @dataclass(frozen=True, slots=True)
 class DrainNode(Change[Node]):
-    """Start no new jobs on a node; running jobs continue.
+    """Start no new jobs on a node, now or from a moment on; running jobs continue.
+
+    Until that moment, jobs that cannot end before it are left to other nodes.
 
     Raises:
-        NotFound, BadInput, Refused: there is no such node, the reason cannot be stored, or it belongs to somebody else.
+        NotFound: there is no such node.
+        BadInput: the reason cannot be stored, or the moment has passed.
+        Refused: it belongs to somebody else, or is to be drained later and is drained already.
     """
 
     name: str
     reason: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeNode(Change[bool]):
-    """Let jobs start on a node again. The answer is False if it was not drained.
+    """Let jobs start on a node again, and for good. The answer is False if it was not drained, nor to be.
 
     Raises:
         NotFound, Refused: there is none, or it belongs to somebody else.
@@ -86,6 +92,18 @@ class AttemptsAtStake(Question[int]):
 
     name: str
     force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsEndedByHours(Question[int]):
+    """How many attempts would be ended if a node had these hours from now on: none, if it is open then.
+
+    Raises:
+        BadInput, NotFound, Refused: as `SetNode`.
+    """
+
+    name: str
+    open_hours: str
 
 
 @dataclass(frozen=True, slots=True)

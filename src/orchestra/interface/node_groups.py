@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, SlotsWanted
 from orchestra.interface.operation import Change
@@ -39,7 +40,7 @@ class SetNodes(Change[tuple[Node, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class DrainNodes(Change[tuple[Node, ...]]):
-    """Start no new jobs on nodes; running jobs continue.
+    """Start no new jobs on nodes, now or from a moment on; running jobs continue.
 
     Raises:
         NotFound, BadInput, Refused: as `DrainNode`.
@@ -47,6 +48,7 @@ class DrainNodes(Change[tuple[Node, ...]]):
 
     names: tuple[str, ...]
     reason: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

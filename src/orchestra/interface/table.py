@@ -233,6 +233,13 @@ OPERATIONS = (
     Operation(
         "node.at_stake", node_changes.AttemptsAtStake, "GET", "/nodes/{name}/at-stake", Who.OWNER
     ),
+    Operation(
+        "node.ended_by_hours",
+        node_changes.AttemptsEndedByHours,
+        "GET",
+        "/nodes/{name}/ended-by-hours",
+        Who.OWNER,
+    ),
     Operation("node.lose", node_changes.LoseNode, "POST", "/nodes/{name}/lost", Who.OWNER),
     Operation("node.delete", node_changes.DeleteNode, "DELETE", "/nodes/{name}", Who.OWNER),
     Operation("node.create_all", node_groups.CreateNodes, "POST", "/node-groups/create"),

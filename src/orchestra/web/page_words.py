@@ -33,6 +33,7 @@ PAGES = {
     Action.LIST_DATASETS_OF: ("the data sets of {user}", "/datasets?user={user}"),
     Action.LIST_NODES: ("the list of nodes", "/nodes"),
     Action.SET_NODE: ("the page of node {name}", "/nodes/{name}"),
+    Action.RESUME_NODE: ("resume node {name}", "/nodes/{name}/resume"),
     Action.STOP_NODE: ("stop node {name}", "/nodes/{name}/stop"),
     Action.LOSE_NODE: ("give up node {name}", "/nodes/{name}/lost"),
     Action.LIST_MAILS: ("your mails", "/mails"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from uuid import UUID
 
 from orchestra.domain import human, troubles
@@ -117,9 +117,15 @@ class NodeSettings:
 
     Args:
         labels: to be added or replaced; one with an empty value is removed.
+        memory_bytes: memory that jobs may use; 0 for all that the machine has.
+        open_hours: when jobs may run (domain/opening_hours.py); "always" for no hours.
+        nice: what is added to the niceness of jobs, 0 to 19.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int | None = None
+    open_hours: str | None = None
+    nice: int | None = None
 
 
 UNCHANGED = NodeSettings()
@@ -138,6 +144,9 @@ class Node:
             again, None while it is open; both as its pilot says.
         drain_at: when it will be drained, by whom (`drain_at_by`) and why.
         found: what its pilot finds.
+        memory_in_use: what its jobs have asked for, in bytes.
+        utc_offset: how far its clock is ahead of UTC, in seconds; None if its pilot has not said so.
+        keeps_hours: its pilot knows hours; False of a pilot of an older version.
     """
 
     id: int
@@ -169,6 +178,9 @@ class Node:
     drain_at_by: str | None = None
     drain_at_reason: str | None = None
     found: FoundResources = NOTHING_FOUND
+    memory_in_use: int = 0
+    utc_offset: int | None = None
+    keeps_hours: bool = True
 
     @property
     def state(self) -> str:
@@ -176,6 +188,17 @@ class Node:
         if self.online:
             return "drained" if self.drained_at else "online"
         return "offline"
+
+    @property
+    def memory_enabled(self) -> int | None:
+        """Bytes that jobs may use; None if that is unknown."""
+        limits = (self.memory_bytes, self.found.memory_bytes)
+        return min((each for each in limits if each is not None), default=None)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone of its clock at present; None if that is unknown."""
+        return clock_zone(self.utc_offset)
 
     @property
     def kinds(self) -> tuple[tuple[str, Slots, int], ...]:
@@ -195,6 +218,11 @@ class Node:
     def message(self) -> str | None:
         """The problems that its pilot reports, in one line."""
         return troubles.message(self.troubles)
+
+
+def clock_zone(utc_offset: int | None) -> tzinfo | None:
+    """The time zone, at present, of a clock that is so many seconds ahead of UTC; None if that is unknown."""
+    return None if utc_offset is None else timezone(timedelta(seconds=utc_offset))
 
 
 @dataclass(frozen=True, slots=True)

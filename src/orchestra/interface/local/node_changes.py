@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.nodes import Node
 from orchestra.interface import node_changes as ask
 from orchestra.interface.local import Scope
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, hours, nodes
 
 
 def create_node(scope: Scope, asked: ask.CreateNode) -> Node:
@@ -25,12 +25,12 @@ def set_node(scope: Scope, asked: ask.SetNode) -> Node:
 
 
 def drain_node(scope: Scope, asked: ask.DrainNode) -> Node:
-    nodes.drain(scope.conn, scope.caller, asked.name, reason=asked.reason)
+    drains.drain(scope.conn, scope.caller, asked.name, reason=asked.reason, at=asked.at)
     return nodes.get(scope.conn, asked.name)
 
 
 def resume_node(scope: Scope, asked: ask.ResumeNode) -> bool:
-    return nodes.resume(scope.conn, scope.caller, asked.name)
+    return drains.resume(scope.conn, scope.caller, asked.name)
 
 
 def stop_node(scope: Scope, asked: ask.StopNode) -> bool:
@@ -39,6 +39,10 @@ def stop_node(scope: Scope, asked: ask.StopNode) -> bool:
 
 def attempts_at_stake(scope: Scope, asked: ask.AttemptsAtStake) -> int:
     return nodes.at_stake(scope.conn, scope.caller, asked.name, force=asked.force)
+
+
+def attempts_ended_by_hours(scope: Scope, asked: ask.AttemptsEndedByHours) -> int:
+    return hours.ended_by_hours(scope.conn, scope.caller, asked.name, asked.open_hours)
 
 
 def lose_node(scope: Scope, asked: ask.LoseNode) -> int:

@@ -10,7 +10,7 @@ from orchestra.domain.models.nodes import Node
 from orchestra.domain.wording import words
 from orchestra.interface import node_groups as ask
 from orchestra.interface.local import Scope
-from orchestra.services.nodes import nodes
+from orchestra.services.nodes import drains, nodes
 from orchestra.store.driver.database import in_transaction
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def set_nodes(scope: Scope, asked: ask.SetNodes) -> tuple[Node, ...]:
 
 def drain_nodes(scope: Scope, asked: ask.DrainNodes) -> tuple[Node, ...]:
     def drain(name: str) -> Node:
-        nodes.drain(scope.conn, scope.caller, name, reason=asked.reason)
+        drains.drain(scope.conn, scope.caller, name, reason=asked.reason, at=asked.at)
         return nodes.get(scope.conn, name)
 
     return _all(scope, asked.names, drain)
@@ -57,7 +57,7 @@ def drain_nodes(scope: Scope, asked: ask.DrainNodes) -> tuple[Node, ...]:
 
 def resume_nodes(scope: Scope, asked: ask.ResumeNodes) -> tuple[str, ...]:
     resumed = _all(
-        scope, asked.names, lambda name: nodes.resume(scope.conn, scope.caller, name) and name
+        scope, asked.names, lambda name: drains.resume(scope.conn, scope.caller, name) and name
     )
     return tuple(name for name in resumed if name)
 

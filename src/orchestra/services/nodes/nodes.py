@@ -13,6 +13,8 @@ from orchestra.domain.labels import with_labels
 from orchestra.domain.models.nodes import UNCHANGED, Node, NodeSettings, Pilot, SlotsWanted
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
+from orchestra.domain.node_settings import checked
+from orchestra.domain.opening_hours import ALWAYS
 from orchestra.domain.storable import check_reason, check_text
 from orchestra.domain.wording import Action, Field, words
 from orchestra.services.nodes import fencing
@@ -41,13 +43,14 @@ def create(
     """
     check_node_name(name)
     cpu_slots, gpu_slots = cpu.new(), gpu.new()
-    labels = with_labels({}, settings.labels)
+    settings, labels = checked(settings), with_labels({}, settings.labels)
     owner = caller.user.id
 
     def work() -> bool:
         node = store.insert(conn, name, owner, cpu_slots, gpu_slots)
-        if node is not None and labels:
+        if node is not None:
             store.set_labels(conn, node, labels)
+            store.set_settings(conn, node, settings)
         return node is not None
 
     if not in_transaction(conn, work):
@@ -101,15 +104,19 @@ def change(
 
     Raises:
         NotFound: there is no node, or no user, with that name.
-        Refused: the node belongs to somebody else.
+        Refused: the node belongs to somebody else, or its pilot is too old to keep hours.
         BadInput: the number of slots or a setting is invalid.
     """
+    settings = checked(settings)
 
     def work() -> None:
-        node = _locked(conn, caller, name)
+        node = locked(conn, caller, name)
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
         if settings.labels:
             store.set_labels(conn, node.id, with_labels(node.labels, settings.labels))
+        if settings.open_hours not in (None, ALWAYS):
+            check_keeps_hours(name, node)
+        store.set_settings(conn, node.id, settings)
         if owner is not None:
             store.set_owner(conn, node.id, users.get(conn, owner).id)
         channels.notify(conn, channels.NODE, str(node.id))
@@ -118,41 +125,17 @@ def change(
     return get(conn, name)
 
 
-def drain(conn: psycopg.Connection, caller: Caller, name: str, *, reason: str | None) -> None:
-    """Start no new job on a node; running jobs continue. May be repeated, with another reason.
+def check_keeps_hours(name: str, node: LockedNode) -> None:
+    """Refuse hours for a node whose pilot would not keep to them.
 
     Raises:
-        BadInput: the reason cannot be stored.
-        NotFound: there is none with that name.
-        Refused: it belongs to somebody else.
+        Refused: its pilot is of an older version.
     """
-
-    check_reason(reason)
-
-    def work() -> None:
-        node = _locked(conn, caller, name)
-        store.drain(conn, node.id, caller.name, reason)
-        channels.notify(conn, channels.NODE, str(node.id))
-
-    in_transaction(conn, work)
-
-
-def resume(conn: psycopg.Connection, caller: Caller, name: str) -> bool:
-    """Let jobs start on a node again; return False if it was not drained.
-
-    Raises:
-        NotFound: there is none with that name.
-        Refused: it belongs to somebody else.
-    """
-
-    def work() -> bool:
-        node = _locked(conn, caller, name)
-        if node.drained:
-            store.resume(conn, node.id, caller.name)
-            channels.notify(conn, channels.NODE, str(node.id))
-        return node.drained
-
-    return in_transaction(conn, work)
+    if node.ignores_hours:
+        raise Refused(
+            f'the pilot of node "{name}" is of version {node.version}, which does not keep to hours.',
+            hint="Upgrade orchestra-hpc on that machine. Running jobs are not affected.",
+        )
 
 
 def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = False) -> bool:
@@ -200,7 +183,7 @@ def at_stake(conn: psycopg.Connection, caller: Caller, name: str, *, force: bool
     """
 
     def work() -> int:
-        jobs, online = store.busy(conn, _locked(conn, caller, name).id)
+        jobs, online = store.busy(conn, locked(conn, caller, name).id)
         _refuse_online(name, online and not force)
         return jobs
 
@@ -242,7 +225,7 @@ def lose(
     by = caller.name
 
     def work() -> list[UUID]:
-        node = _locked(conn, caller, name)
+        node = locked(conn, caller, name)
         _refuse_online(name, store.busy(conn, node.id)[1] and not force)
         reason = f"its node was declared lost by {by}" + (f": {why}" if why else "")
         keepers = pilot_store.fence_node(conn, node.id, reason)
@@ -264,7 +247,7 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     """
 
     def work() -> None:
-        node = _locked(conn, caller, name)
+        node = locked(conn, caller, name)
         jobs, online = store.busy(conn, node.id)
         if jobs:
             raise Refused(
@@ -281,7 +264,13 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     in_transaction(conn, work)
 
 
-def _locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
+def locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
+    """Lock a node that the caller may change, for the rest of the transaction.
+
+    Raises:
+        NotFound: there is none with that name.
+        Refused: it belongs to somebody else.
+    """
     node = _found(conn, name)
     check_may_change(caller, node.owner, f'node "{name}"')
     return node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from orchestra.domain.models.nodes import (
     FoundResources,
     Keeper,
     Node,
+    NodeSettings,
     Pilot,
     Slots,
 )
@@ -41,6 +43,9 @@ class LockedNode:
     open_hours: str | None
     drain_in: float | None
     nice: int
+    utc_offset: int | None
+    version: str | None
+    ignores_hours: bool
 
     @property
     def enabled(self) -> dict[Queue, int]:
@@ -144,6 +149,13 @@ def set_labels(conn: psycopg.Connection, node: int, labels: Mapping[str, str]) -
     conn.execute(SQL.set_labels, {"node": node, "labels": Jsonb(dict(labels))})
 
 
+def set_settings(conn: psycopg.Connection, node: int, settings: NodeSettings) -> None:
+    """Set what is given besides labels; it was checked."""
+    names = ("memory_bytes", "open_hours", "nice")
+    given = {name: getattr(settings, name) for name in names}
+    conn.execute(SQL.set_settings, {"node": node, **given})
+
+
 def set_owner(conn: psycopg.Connection, node: int, owner: int) -> None:
     """Set a node's owner."""
     conn.execute(SQL.set_owner, {"node": node, "owner": owner})
@@ -155,10 +167,41 @@ def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> N
     _event(conn, node, "OPEN", "DRAINED", by, reason)
 
 
-def resume(conn: psycopg.Connection, node: int, by: str) -> None:
-    """Allow jobs to start on a node again."""
-    conn.execute(SQL.resume, {"node": node})
-    _event(conn, node, "DRAINED", "OPEN", by, None)
+def plan_drain(
+    conn: psycopg.Connection, node: int, by: str, reason: str | None, at: datetime
+) -> bool:
+    """Drain a node at a moment; False if that has passed."""
+    params = {"node": node, "by": by, "reason": reason, "at": at}
+    if not conn.execute(SQL.plan_drain, params).rowcount:
+        return False
+    _event(
+        conn,
+        node,
+        "OPEN",
+        "DRAINS",
+        by,
+        f"{at:%Y-%m-%d %H:%M:%S%z}" + (f": {reason}" if reason else ""),
+    )
+    return True
+
+
+def drain_due(conn: psycopg.Connection) -> list[int]:
+    """Drain the nodes for which the moment has come, and return them."""
+    drained = fetch(conn, SQL.drain_due)
+    for row in drained:
+        _event(conn, row["id"], "DRAINS", "DRAINED", row["drained_by"], row["drain_reason"])
+    return [row["id"] for row in drained]
+
+
+def resume(conn: psycopg.Connection, node: LockedNode, by: str) -> None:
+    """Allow jobs to start on a node again, and for good."""
+    conn.execute(SQL.resume, {"node": node.id})
+    _event(conn, node.id, "DRAINED" if node.drained else "DRAINS", "OPEN", by, None)
+
+
+def running(conn: psycopg.Connection, node: int) -> int:
+    """Return how many attempts have a process on a node."""
+    return int(fetch(conn, SQL.running, {"node": node})[0]["count"])
 
 
 def mark_lost(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:

@@ -12,7 +12,8 @@ select
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use,
     s.name as started_by, u.jobs, n.memory_bytes, n.labels, n.nice, n.open_hours, p.opens_at, p.closes_at,
-    n.drain_at, n.drain_at_by, n.drain_at_reason, p.found
+    n.drain_at, n.drain_at_by, n.drain_at_reason, p.found, coalesce(u.memory, 0)::bigint as memory_in_use, p.utc_offset,
+    coalesce(p.knows_hours = p.agent, true) as keeps_hours
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
@@ -20,6 +21,7 @@ left join person s on s.id = p.person_id
 left join lateral (
     select
         count(*) as jobs,
+        sum(r.memory_bytes) filter (where a.started_at is not null) as memory,
         sum(r.slots) filter (where r.queue = 'cpu') as cpu_held,
         sum(r.slots) filter (where r.queue = 'cpu' and a.started_at is not null) as cpu_started,
         sum(r.slots) filter (where r.queue = 'gpu') as gpu_held,
@@ -75,7 +77,8 @@ returning id
 -- name: lock
 select
     n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, is_drained(n) as drained, o.name as owner,
-    s.name as started_by, n.labels, n.memory_bytes, n.nice, n.open_hours, drain_in(n)
+    s.name as started_by, n.labels, n.memory_bytes, n.nice, n.open_hours, drain_in(n),
+    p.utc_offset, p.version, coalesce(is_online(p) and p.knows_hours is distinct from p.agent, false) as ignores_hours
 from node n
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
@@ -90,14 +93,47 @@ where id = %(node)s
 -- name: set_labels
 update node set labels = %(labels)s where id = %(node)s
 
+-- name: set_settings
+-- Null leaves a value as it is.
+update node set
+    memory_bytes = case when %(memory_bytes)s::bigint is null then memory_bytes else nullif(%(memory_bytes)s::bigint, 0) end,
+    open_hours = case when %(open_hours)s::text is null then open_hours else nullif(%(open_hours)s::text, 'always') end,
+    nice = coalesce(%(nice)s, nice)
+where id = %(node)s
+
 -- name: set_owner
 update node set owner_id = %(owner)s where id = %(node)s
 
 -- name: drain
-update node set drained_at = now(), drained_by = %(by)s, drain_reason = %(reason)s where id = %(node)s
+update node set
+    drained_at = now(), drained_by = %(by)s, drain_reason = %(reason)s,
+    drain_at = null, drain_at_by = null, drain_at_reason = null
+where id = %(node)s
+
+-- name: plan_drain
+-- Not for a moment that has passed.
+update node set drain_at = %(at)s, drain_at_by = %(by)s, drain_at_reason = %(reason)s
+where id = %(node)s and %(at)s > now()
+
+-- name: drain_due
+-- Those whose moment has come. The table is small.
+with due as (
+    select id, drain_at, drain_at_by, drain_at_reason from node
+    where drain_at <= now()
+    for update skip locked
+)
+update node n set
+    drained_at = d.drain_at, drained_by = d.drain_at_by, drain_reason = d.drain_at_reason,
+    drain_at = null, drain_at_by = null, drain_at_reason = null
+from due d
+where n.id = d.id
+returning n.id, n.drained_by, n.drain_reason
 
 -- name: resume
-update node set drained_at = null, drained_by = null, drain_reason = null where id = %(node)s
+update node set
+    drained_at = null, drained_by = null, drain_reason = null,
+    drain_at = null, drain_at_by = null, drain_at_reason = null
+where id = %(node)s
 
 -- name: mark_lost
 update node set lost_at = now() where id = %(node)s
@@ -106,6 +142,10 @@ update node set lost_at = now() where id = %(node)s
 -- Only a pilot that is online.
 update pilot set leave = true, leave_now = leave_now or %(now)s
 where node_id = %(node)s and is_online(pilot)
+
+-- name: running
+-- Attempts that have a process.
+select count(*) from attempt a where a.node_id = %(node)s and is_open(a) and a.started_at is not null
 
 -- name: busy
 -- What prevents a node from being deleted.
