@@ -37,7 +37,9 @@ def test_a_moment_is_as_short_as_it_is_clear(hours: int, shown: str) -> None:
 def test_hours_are_told_by_the_nodes_own_clock() -> None:
     closed = replace(NODE, opens_at=NOW + timedelta(hours=6), closes_at=NOW + timedelta(hours=18))
     assert hours_now(closed, NOW) == "closed until 19:00"
-    assert hours_now(closed, NOW + timedelta(hours=7)) == hours_now(replace(NODE, online=False), NOW)
+    assert hours_now(closed, NOW + timedelta(hours=7)) == hours_now(
+        replace(NODE, online=False), NOW
+    )
     is_open = replace(NODE, closes_at=NOW + timedelta(hours=42))
     assert hours_now(is_open, NOW) == "open until Sat 07:00"
     assert hours_now(NODE, NOW) == "open 19:00-07:00 every day, all of sat and all of sun"
