@@ -161,6 +161,12 @@ node create -n bad/name -ec 1
 node set -n euler --label gpu=a100 --label rack=3 --label rack=
 node set -n euler --label rack
 node set -n euler --label rack=3,4
+node set -n euler --open 'mon-fri 19-7, sat' --memory 64GB --nice 5
+node set -n euler --open nights
+node set -n euler --memory much
+node set -n euler --nice 20
+node drain -n euler --at '2099-12-01 18:00' -r 'a disk'
+node drain -n euler --at yesterday
 node list
 node list -o json
 node show euler
