@@ -10,10 +10,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest.mock import Mock
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from orchestra.domain.allowance import Allowance
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.resources import Room
 from orchestra.domain.states import Cause, HoldCause, JobState, Queue
@@ -137,12 +139,17 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
     assert buffers(found) < 300
 
 
+def _wanted(account: str) -> dict[str, Any]:
+    """Tasks of an account, for a reserved node, with everything that can be asked for."""
+    pilot = claims.ClaimingPilot(uuid4(), account, False, "^$", False, Room(8), 1)
+    reserved = claims.Reserved(3, 60.0, Allowance(8, 0, None, None))
+    rooms = [Room(8, memory_bytes=2**40)]
+    return claims.Wanted(Queue.CPU, pilot, rooms, [3], [2], [2], reserved).params()
+
+
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
-    params = {
-        "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$",
-        **claims.bounds(Room(8)), "avoid": [3], "not_of": [2], "not_here": [2], "rank": 20, "after": 19, "limit": 16,
-    }  # fmt: skip
-    found = plan(crowded.conn, load("work/claims").candidates, params)
+    params = {**_wanted("ana"), "rank": 20, "after": 19, "limit": 16}
+    found = plan(crowded.conn, claims.CANDIDATES, params)
     assert indexes(found) == {"task_rank"}
     assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
     assert buffers(found) < 30
@@ -168,22 +175,28 @@ def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) 
     crowded.conn.execute("reset enable_seqscan")
 
 
-@pytest.mark.parametrize("name", ["busy_jobs", "of_task", "end"])
-def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
-    crowded: World, pilot: Pilot, name: str
-) -> None:
-    params = {"task": 500, "node": pilot.node, "queue": Queue.CPU, "patience": 15}
-    found = plan(crowded.conn, getattr(load("work/reservations"), name), params)
-    assert walked(found) == set()
-    assert buffers(found) < 20
+def test_the_first_statement_of_a_claim_is_a_few_look_ups(crowded: World, pilot: Pilot) -> None:
+    """Also where its node is reserved."""
+    params = {"node": pilot.node, "keeper": pilot.keeper, "request": 10**6}
+    with crowded.conn.transaction(force_rollback=True):
+        crowded.conn.execute("set local enable_seqscan = off")  # as on a pilot's connection
+        crowded.conn.execute("insert into reservation values (%s, 500, null, 0, 0)", [pilot.node])
+        found = plan(crowded.conn, load("work/claims").claiming_pilot, params)
+    assert {"reservation_pkey", "person_limited"} <= indexes(found)
+    assert buffers(found) < 30
+
+
+def test_what_jobs_need_that_do_not_fit_now_is_one_walk(crowded: World) -> None:
+    with crowded.conn.transaction(force_rollback=True):
+        crowded.conn.execute("set local enable_seqscan = off")
+        found = plan(crowded.conn, claims.NEEDS, _wanted("ana"))
+    assert indexes(found) == {"task_rank"}
+    assert buffers(found) < TASKS
 
 
 def test_many_tasks_of_others_are_skipped_in_one_statement(crowded: World) -> None:
-    params = {
-        "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$",
-        **claims.bounds(Room(8)), "avoid": [], "not_of": [], "not_here": [], "rank": -(2**31), "after": -1, "limit": 16,
-    }  # fmt: skip
-    assert buffers(plan(crowded.conn, load("work/claims").candidates, params)) < TASKS
+    params = {**_wanted("bea"), "rank": -(2**31), "after": -1, "limit": 16}
+    assert buffers(plan(crowded.conn, claims.CANDIDATES, params)) < TASKS
 
 
 def test_a_claim_touches_no_more_in_the_crowd_than_alone(

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from orchestra.domain.failure_reasons import Reason
-from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Cause, JobStatus, Queue
 from orchestra.services.jobs.search import LOOKED
 from orchestra.store.cluster.figures import EVENTS, LATELY
@@ -194,7 +193,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "waiting": (TASKS.waiting_jobs, {"queue": Queue.CPU, "limit": 10}),
     "first outputs": (TASKS.first_outputs, {"task": 0, "limit": 3}),
     "readers": (TASKS.outputs_users, {"folder": "/data/ana/user.ana.large"}),
-    "offers": (TASKS.offers, {"queue": Queue.CPU, "patience": PATIENCE}),
+    "offers": (TASKS.offers, {"queue": Queue.CPU}),
     "one job": (
         "with chosen as (" + load("jobs/jobs").choose_one + ") " + load("jobs/jobs").show_chosen,
         {"task": 0, "index": 120_000},

@@ -9,14 +9,13 @@ import pytest
 
 from orchestra.domain.models.work import Outcome, Revision
 from orchestra.domain.resources import Room
-from orchestra.domain.states import Cause, JobState, Queue, TaskState
+from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import selection, views
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.jobs import jobs
 from orchestra.store.tasks import live_tasks, revisions, task_mutations
-from orchestra.store.work import reservations
 from support.world import Pilot, World
 
 
@@ -84,8 +83,6 @@ def test_running_jobs_take_the_slots_that_they_were_started_with(
     pilot.start(*pilot.claim(cpu=3))
     [node] = nodes.everything(world.conn)
     assert node.cpu_in_use == 2 * 1 + 3
-    busy = reservations.busy_jobs(world.conn, pilot.node, Queue.CPU)
-    assert sorted(job.slots for _, job in busy) == [1, 1, 3]
     [live] = live_tasks.read(world.conn)
     assert (live.load.jobs, live.load.cpus) == (3, 5)
 

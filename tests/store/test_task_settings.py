@@ -182,8 +182,10 @@ def test_a_node_that_kept_slots_for_wider_jobs_lets_them_go(world: World, ana: C
     pilot.start(*pilot.claim(cpu=6))
     wide = world.task(1, "user.ana.wide", test_jobs=0, cores=4, priority=1)
     world.conduct(2)
+    world.reserve()
     assert pilot.claim_answer(cpu=2).held_back
+    assert pilot.claim(cpu=2) == ()
     change(world, ana, wide, cores=2)
+    assert world.conn.execute("select count(*) from reservation").fetchone() == (0,)
     assert [grant.key.task_id for grant in pilot.claim(cpu=2)] == [wide]
-    assert world.conn.execute("select count(*) from slot_reservation").fetchone() == (0,)
     assert world.jobs(small).count(JobState.ASSIGNED) == 2

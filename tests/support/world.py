@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -38,10 +39,15 @@ class Pilot:
         return self.claim_answer(cpu, gpu).grants
 
     def claim_answer(
-        self, cpu: int = 1, gpu: int = 0, *, after: Mapping[Queue, Place] | None = None
+        self,
+        cpu: int = 1,
+        gpu: int = 0,
+        *,
+        after: Mapping[Queue, Place] | None = None,
+        seconds_left: float = inf,
     ) -> Claim:
         self.request += 1
-        room = Room(cpu, (DeviceRoom(),) * gpu)
+        room = Room(cpu, (DeviceRoom(),) * gpu, seconds_left=seconds_left)
         return work.claim(self.conn, self.agent, self.keeper, self.request, room, after=after)
 
     def start(self, *grants: Grant) -> tuple[Any, ...]:
@@ -217,6 +223,12 @@ class World:
             advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
             self.order.rerank(self.conn, live_tasks.read(self.conn))
             attempts.end_back_off(self.conn, 100)
+
+    def reserve(self) -> None:
+        """Carry out the conductor's duty to reserve nodes for jobs that fit on none now."""
+        order, tasks = TaskOrder(), live_tasks.read(self.conn)
+        order.rerank(self.conn, tasks)
+        order.reserve(self.conn, tasks)
 
     def run_all(self, failing: Collection[int] = ()) -> None:
         """Let a pilot run the jobs of all tasks, test jobs first; those with an index in `failing` fail."""

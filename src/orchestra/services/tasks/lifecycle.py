@@ -29,9 +29,8 @@ from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.jobs import job_mutations
-from orchestra.store.nodes import reservations as node_reservations
+from orchestra.store.nodes import reservations
 from orchestra.store.tasks import live_tasks, task_mutations
-from orchestra.store.work import reservations
 
 
 def apply(
@@ -77,10 +76,8 @@ def _apply(
     if step.state is not locked.state:
         task_mutations.change_state(conn, task, locked.state, step.state)
     released = _accompany(conn, locked, given, by, why, cause)
-    if given in _STOPS_CLAIMS:
-        reservations.end(conn, task)
-        if node_reservations.end(conn, task):
-            channels.notify_workers(conn)  # the nodes that waited for it
+    if given in _STOPS_CLAIMS and reservations.end(conn, task):
+        channels.notify_workers(conn)  # the nodes that waited for it
     if step.pending_operation is not None:
         task_mutations.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
     if step.state is not locked.state or step.pending_operation is not None:

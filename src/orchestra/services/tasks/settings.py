@@ -14,9 +14,8 @@ from orchestra.services.tasks.actions import own_task
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.nodes import reservations as node_reservations
+from orchestra.store.nodes import reservations
 from orchestra.store.tasks import revisions, task_mutations
-from orchestra.store.work import reservations
 
 
 def change(conn: psycopg.Connection, caller: Caller, task: int, given: NewSettings) -> Changed:
@@ -63,7 +62,6 @@ def _apply(
         running_limit.set_limit(conn, locked.id, after.policy.max_running, by=by)
     if after.resources != before.resources:
         reservations.end(conn, locked.id)
-        node_reservations.end(conn, locked.id)
         channels.notify_workers(conn, locked.queue)  # jobs may fit where they did not
     for each in changes:
         events.add_task_event(

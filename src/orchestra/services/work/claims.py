@@ -21,7 +21,8 @@ from orchestra.domain.resources import Room
 from orchestra.domain.states import Queue
 from orchestra.services.work.admissions import Admissions
 from orchestra.services.work.owner_limits import OwnerLimits
-from orchestra.services.work.queue_claim import QueueClaim
+from orchestra.services.work.queue_claim import NodeClaim, QueueClaim
+from orchestra.services.work.reserved_node import ReservedNode
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
 from orchestra.store.work import attempts, claim_cursors, claims, task_specs
@@ -51,10 +52,9 @@ def claim(
     """Claim jobs that fit into a node's `room`, best task of each queue first; at most `at_most` jobs of each queue.
 
     Jobs that would not fit if the node were idle, with the room `offered` (by default what is enabled), are left to
-    other nodes. For a job that does not fit now, one node reserves its slots, since small jobs would otherwise keep it
-    from ever starting: what comes after it is held back on that node, and may start on others. Any node may claim it
-    meanwhile. Tasks to `avoid` are left to other nodes, too. A claim reads the tasks of the `queues` to the end, or up
-    to a limit; then `more` in the result says where the next claim continues (`after`).
+    other nodes, and so are tasks to `avoid`, those that the node's labels refuse, and jobs that cannot end in time. If
+    the node waits for a job that needs more than is free, jobs start that do not delay it. A claim reads the tasks of
+    the `queues` to the end, or up to a limit; then `more` in the result says where the next claim continues (`after`).
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that a lost answer loses no job; one below the keeper's `latest` claims nothing. `known` are the
@@ -86,40 +86,34 @@ def claim(
             return Claim(grants=grants, latest=keeper.last_request, repeated=True)
         if pilot.drained:
             return Claim(latest=request)
-        idle = (offered or pilot.enabled).within(pilot.enabled)
-        shared, left = locks.ClaimLocks(), room
-        limits = OwnerLimits(pilot.limited_owners, shared)
         admissions.renew(pilot)
+        shared = locks.ClaimLocks()
+        node = NodeClaim(
+            keeper,
+            pilot,
+            request,
+            (offered or pilot.enabled).within(pilot.enabled),
+            room,
+            at_most,
+            avoid,
+            admissions,
+            shared,
+            OwnerLimits(pilot.limited_owners, shared),
+            ReservedNode(pilot.reserved),
+        )
         by_queue: list[QueueClaim] = []
         for queue in IN_TURN:
-            if queue not in queues:
-                continue
-            place = after.get(queue) if after else None
-            one = QueueClaim(
-                keeper,
-                pilot,
-                request,
-                queue,
-                idle,
-                left,
-                at_most,
-                avoid,
-                shared,
-                limits,
-                admissions,
-                place,
-            )
-            one.take(conn)
-            left = one.room
-            by_queue.append(one)
-            lagging.update(one.lagging)
+            if queue in queues:
+                one = QueueClaim(node, queue, after.get(queue) if after else None)
+                one.take(conn)
+                by_queue.append(one)
+                lagging.update(one.lagging)
+        node.reserved.settle(conn, keeper.node_id)
         return Claim(
             grants=tuple(grant for one in by_queue for grant in one.taken),
-            held_back={
-                t.queue: tuple(t.passed_over) for t in by_queue if t.passed_over and t.has_room()
-            },
+            held_back={t.queue: t.passed_over for t in by_queue if t.passed_over and t.has_room()},
             more={t.queue: t.place for t in by_queue if t.has_more and t.place},
-            at_limit=limits.reached,
+            at_limit=node.limits.reached,
             latest=request,
         )
 

@@ -9,14 +9,13 @@ import psycopg
 
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import Grant, Place
-from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.resources import Room
 from orchestra.domain.states import Queue
 from orchestra.services.work.admissions import Admissions
 from orchestra.services.work.owner_limits import OwnerLimits
-from orchestra.store.driver import channels
+from orchestra.services.work.reserved_node import ReservedNode
 from orchestra.store.tasks import locks
-from orchestra.store.work import attempts, claims, reservations
+from orchestra.store.work import attempts, claims
 
 FIRST_PAGE, FURTHER_PAGE = 16, 256
 """Tasks of a queue that are read at a time. The first one mostly has all that a claim needs."""
@@ -25,40 +24,59 @@ TASKS_AT_MOST, LOOKS_AT_MOST = 8192, 64
 
 
 @dataclass(slots=True)
-class QueueClaim:
-    """A claim from one queue: `room` is left to fill, with at most `jobs` jobs; `taken` are the grants.
+class NodeClaim:
+    """What the queues of one claim share.
 
-    It has read the queue's tasks up to `place`; `has_more` if it stopped before the end. `passed_over` is what jobs
-    need that would fit if the node were `idle` and do not fit now. It is `cut_short` at a task for which it may not
-    wait (see `ClaimLocks`): the next claim begins there.
+    Args:
+        request: the claim's number.
+        idle: the room of the node if nothing runs; `room` is left to fill.
+        at_most: jobs of each queue.
+        avoid: tasks that are left to other nodes.
+        shared: the locks that the claim has.
     """
 
     keeper: attempts.LockedKeeper
     pilot: claims.ClaimingPilot
     request: int
-    queue: Queue
     idle: Room
     room: Room
-    jobs: int
+    at_most: int
     avoid: Collection[int]
+    admissions: Admissions
     shared: locks.ClaimLocks
     limits: OwnerLimits
-    admissions: Admissions
+    reserved: ReservedNode
+
+
+@dataclass(slots=True)
+class QueueClaim:
+    """A claim from one queue; `taken` are the grants.
+
+    It has read the queue's tasks up to `place`; `has_more` if it stopped before the end. `passed_over` is what jobs
+    need that would fit if the node were idle and do not fit now. It is `cut_short` at a task for which it may not wait
+    (see `ClaimLocks`): the next claim begins there.
+    """
+
+    node: NodeClaim
+    queue: Queue
     place: Place | None = None
     cut_short: bool = False
     has_more: bool = False
-    passed_over: dict[Resources, None] = field(default_factory=dict)
+    passed_over: tuple[Resources, ...] = ()
     taken: list[Grant] = field(default_factory=list)
     lagging: dict[int, int] = field(default_factory=dict)
 
     def has_room(self) -> bool:
         """Whether any job of the queue could fit."""
         if self.queue is Queue.CPU:
-            return self.room.cpus > 0
-        return any(device.milli > 0 for device in self.room.devices)
+            return self.node.room.cpus > 0
+        return any(device.milli > 0 for device in self.node.room.devices)
+
+    def _jobs_left(self) -> int:
+        return self.node.at_most - len(self.taken)
 
     def take(self, conn: psycopg.Connection) -> None:
-        """Claim what fits, in the queue's order, until room or tasks are used up or a job has to wait for slots."""
+        """Claim what fits, in the queue's order, until room or tasks are used up."""
         fruitless = 0
         if not self.has_room():
             return
@@ -67,43 +85,26 @@ class QueueClaim:
                 self.has_more = True
                 return
             self.place = task.place
-            fits = self.idle.fits(task.request)
-            limit = min(self.room.count(task.request), self.jobs) if fits else 0
-            if limit:
+            if limit := self._most(task):
                 fruitless += not self._take_from(conn, task, limit)
-            elif fits and self._must_wait(conn, task):
-                return
-            else:
-                fruitless += 1
             if self.cut_short:
                 self.place, self.has_more = task.before, True
                 return
-            if not self.has_room() or self.jobs <= 0:
+            if not self.has_room() or self._jobs_left() <= 0:
                 return
-
-    def _slots(self, task: claims.Candidate) -> int:
-        return task.request.cpus if self.queue is Queue.CPU else task.request.gpus or 1
+        if not self.has_more:
+            self.passed_over = self._too_large(conn)
 
     def _line(self, conn: psycopg.Connection) -> Iterator[claims.Candidate]:
         """Yield the tasks after `place`, a page at a time; beyond the first page only tasks that have jobs."""
         size, read, last = FIRST_PAGE, 0, self.place or claims.BEFORE_ALL
-        room = replace(self.idle, seconds_left=self.room.seconds_left)
+        node = self.node
         while read < TASKS_AT_MOST:
-            page = claims.candidates(
-                conn,
-                self.queue,
-                self.pilot,
-                room,
-                self.avoid,
-                not_of=self.limits.used_up(self.queue),
-                not_here=self.admissions.refused,
-                after=last,
-                limit=size,
-            )
-            self.admissions.learn(
-                conn, self.keeper.node, {t.placement for t in page if t.placement is not None}
-            )
-            here = [task for task in page if task.placement not in self.admissions.refused]
+            wanted = self._wanted(node.room, node.idle)
+            page = claims.candidates(conn, wanted, after=last, limit=size)
+            placed = {task.placement for task in page if task.placement is not None}
+            node.admissions.learn(conn, node.keeper.node, placed)
+            here = [task for task in page if task.placement not in node.admissions.refused]
             there = claims.tasks_with_jobs(conn, [task.id for task in here]) if read else None
             yield from (task for task in here if there is None or task.id in there)
             if len(page) < size:
@@ -111,65 +112,54 @@ class QueueClaim:
             last, size, read = page[-1].place, FURTHER_PAGE, read + len(page)
         self.place, self.has_more = last, True
 
-    def _must_wait(self, conn: psycopg.Connection, task: claims.Candidate) -> bool:
-        """Whether the node must reserve its slots for the next job of a task, which needs more than are left.
-
-        One node does (see `domain/reservation.py`). A node that runs a job of the task will have the slots when that
-        ends, and continues with smaller jobs meanwhile.
-        """
-        if not claims.tasks_with_jobs(conn, [task.id]):
-            return False
-        self.passed_over[task.resources] = None
-        node = self.keeper.node_id
-        busy = reservations.busy_jobs(conn, node, self.queue)
-        if any(of == task.id for of, _ in busy):
-            return False
-        taken = sum(job.slots for _, job in busy)
-        most = self.idle.cpus if self.queue is Queue.CPU else len(self.idle.devices)
-        expected = ready_in(self._slots(task) - most + taken, [job for _, job in busy])
-        held = reservations.of_task(conn, task.id)
-        if held is None or held.node_id == node:
-            passed_on = held.passed_on if held else 0
-        elif takes_over(expected, held.ready_in, held.passed_on):
-            passed_on = held.passed_on + 1
-        else:
-            return False
-        return reservations.renew(
-            conn, task.id, reservations.Reservation(node, expected, passed_on)
+    def _wanted(self, *rooms: Room) -> claims.Wanted:
+        node = self.node
+        return claims.Wanted(
+            self.queue,
+            node.pilot,
+            rooms,
+            node.avoid,
+            not_of=node.limits.used_up(self.queue),
+            not_here=node.admissions.refused,
+            reserved=node.reserved.held,
         )
 
-    def _end_reservation(self, conn: psycopg.Connection, task: int) -> None:
-        """End the reservation of slots for a task: this node has a job of it now, or none is left."""
-        held = reservations.of_task(conn, task)
-        if held is None:
-            return
-        elsewhere = held.node_id != self.keeper.node_id
-        if elsewhere and claims.tasks_with_jobs(conn, [task]):
-            return
-        if reservations.end(conn, task) and elsewhere:
-            channels.notify_workers(conn, self.queue)
+    def _most(self, task: claims.Candidate) -> int:
+        """Return how many jobs of a task may be claimed, whatever the limits of its owner."""
+        node = self.node
+        if not node.idle.fits(task.request):
+            return 0
+        return min(node.room.count(task.request), self._jobs_left(), node.reserved.count(task))
+
+    def _too_large(self, conn: psycopg.Connection) -> tuple[Resources, ...]:
+        """Return what jobs need that do not fit now, and would if the node were idle."""
+        room = self.node.room
+        idle = replace(self.node.idle, seconds_left=room.seconds_left)
+        if room == idle:
+            return ()
+        needs = claims.needs(conn, self._wanted(idle))
+        return tuple(resources for resources, taken in needs if not room.fits(taken))
 
     def _take_from(self, conn: psycopg.Connection, task: claims.Candidate, limit: int) -> bool:
         """Claim up to `limit` jobs of a task, as its owner's limits allow; False if it has none."""
-        allowed = self.limits.count(conn, task.owner, task.request)
+        node = self.node
+        allowed = node.limits.count(conn, task.owner, task.request)
         if not allowed:
             self.cut_short = allowed is None
             return True
         taken = self._take_jobs(conn, task.id, min(limit, allowed))
-        self.room = self.room.after(task.request, taken)
-        self.limits.take(task.owner, task.request, taken)
-        self.jobs -= taken
-        if taken and self._slots(task) > 1:
-            self._end_reservation(conn, task.id)
+        node.room = node.room.after(task.request, taken)
+        node.limits.take(task.owner, task.request, taken)
+        node.reserved.take(task, taken)
         return taken > 0
 
     def _take_jobs(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; return how many."""
-        first, shared = self.shared.share(conn, task)
+        first, shared = self.node.shared.share(conn, task)
         self.cut_short = first.has_jobs and not shared
         left, again = limit, shared
         while left and again:
-            got = claims.claim_jobs(conn, task, first, self.keeper, self.request, left)
+            got = claims.claim_jobs(conn, task, first, self.node.keeper, self.node.request, left)
             self.taken += got.grants
             left -= len(got.grants)
             again = got.missed > 0

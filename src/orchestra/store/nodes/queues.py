@@ -8,7 +8,6 @@ import psycopg
 
 from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.queues import QueuedJob
-from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -43,5 +42,5 @@ def offers(
             **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
             in_use=(in_use or {}).get(row["node"], 0),
         )
-        for row in fetch(conn, SQL.offers, {"queue": queue, "patience": PATIENCE})
+        for row in fetch(conn, SQL.offers, {"queue": queue})
     ]

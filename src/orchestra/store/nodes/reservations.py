@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain.allowance import Allowance
 from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.tasks import Resources
@@ -147,3 +148,21 @@ def change(conn: psycopg.Connection, made: Sequence[Reservation], removed: Colle
 def end(conn: psycopg.Connection, task: int) -> bool:
     """Delete the reservations for a task; whether there was one."""
     return conn.execute(SQL.end, {"task": task}).rowcount > 0
+
+
+def end_on(conn: psycopg.Connection, node: int, task: int) -> None:
+    """Delete the reservation of a node for a task."""
+    conn.execute(SQL.end_on, {"node": node, "task": task})
+
+
+def set_spare(conn: psycopg.Connection, node: int, task: int, spare: Allowance) -> None:
+    """Record what is left of a node beside the job for which it is reserved."""
+    params = {
+        "node": node,
+        "task": task,
+        "cpus": spare.cpus,
+        "gpu_milli": spare.gpu_milli,
+        "memory": spare.memory_bytes,
+        "scratch": spare.scratch_bytes,
+    }
+    conn.execute(SQL.set_spare, params)

@@ -47,6 +47,14 @@ delete from reservation where node_id = any(%(hosts)s::int[])
 -- name: end
 delete from reservation where task_id = %(task)s
 
+-- name: end_on
+delete from reservation where node_id = %(node)s and task_id = %(task)s
+
+-- name: set_spare
+update reservation
+set spare_cpus = %(cpus)s, spare_gpu_milli = %(gpu_milli)s, spare_memory = %(memory)s, spare_scratch = %(scratch)s
+where node_id = %(node)s and task_id = %(task)s
+
 -- name: record
 -- Tasks and nodes that a command has locked have to wait for the next time: the command may wait for a reservation.
 with nodes as materialized (

@@ -329,11 +329,7 @@ select
     coalesce(p.knows_revisions, false) as knows_revisions,
     coalesce(p.leave, false) as leaving,
     p.message, current_troubles(p) as troubles,
-    (
-        select min(r.task_id) from slot_reservation r join task t on t.id = r.task_id
-        where r.node_id = n.id and t.queue = %(queue)s
-            and r.renewed_at between now() - make_interval(secs => %(patience)s) and now()
-    ) as keeps_for
+    (select task_id from reservation where node_id = n.id) as keeps_for
 from node n
 left join pilot p on p.node_id = n.id
 order by n.name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import psycopg
 from psycopg.types.numeric import Int8
 
 from orchestra.domain import images
+from orchestra.domain.allowance import Allowance
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, Grant, Place
 from orchestra.domain.resources import DeviceRoom, Request, Room
@@ -27,12 +29,26 @@ BEFORE_ALL: Place = (-(2**31), -1)
 NO_BOUND = 2**62
 
 
+CANDIDATES = "\n".join((SQL.candidates, SQL.wanted, SQL.page))
+NEEDS = "\n".join((SQL.needs, SQL.wanted, SQL.some))
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The task for which a node waits, the seconds until its next job starts, if known, and what is spare beside it."""
+
+    task: int
+    starts_in: float
+    spare: Allowance
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
     """The agent that decides for a node, which tasks it may serve, and the database's epoch.
 
     `images` is the pattern of the images that its container runtimes can run. `enabled` is the room of the idle node
     that its operator has enabled. `described` changes with the node's labels; None if no task asks for labels.
+    `reserved`: the node waits for a job.
     """
 
     agent: UUID
@@ -44,17 +60,18 @@ class ClaimingPilot:
     epoch: int
     limited_owners: frozenset[int] = frozenset()
     described: str | None = None
+    reserved: Reserved | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A task to claim jobs from, and what each of them needs (`resources`) and takes (`request`)."""
+    """A task to claim jobs from, and what each of them takes. `seconds` is how long one takes at most, if known."""
 
     id: int
     rank: int
     owner: int
     placement: int | None
-    resources: Resources
+    seconds: float | None
     request: Request
 
     @property
@@ -102,68 +119,107 @@ def claiming_pilot(
         epoch=row["epoch"],
         limited_owners=frozenset(row["limited_owners"]),
         described=row["described"],
+        reserved=_reserved(row) if row["reserved_for"] is not None else None,
     )
 
 
-def candidates(
-    conn: psycopg.Connection,
-    queue: Queue,
-    pilot: ClaimingPilot,
-    room: Room,
-    avoid: Collection[int] = (),
-    *,
-    not_of: Collection[int] = (),
-    not_here: Collection[int] = (),
-    after: Place = BEFORE_ALL,
-    limit: int,
-) -> list[Candidate]:
-    """Return a page of the tasks to claim jobs from, best first, that there is enough `room` for of each kind.
+def _reserved(row: Mapping[str, Any]) -> Reserved:
+    amounts = ("spare_cpus", "spare_gpu_milli", "spare_memory", "spare_scratch")
+    starts_in = inf if row["starts_in"] is None else row["starts_in"]
+    return Reserved(row["reserved_for"], starts_in, Allowance(*(row[name] for name in amounts)))
 
-    A job may still not fit, if it needs several things of one GPU.
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The tasks of a queue that a claim may take from.
 
     Args:
+        rooms: what their jobs must fit into.
         avoid: tasks to leave out; `not_of` are owners, `not_here` placements.
+        reserved: the node waits for a job of this task.
+    """
+
+    queue: Queue
+    pilot: ClaimingPilot
+    rooms: Sequence[Room]
+    avoid: Collection[int] = ()
+    not_of: Collection[int] = ()
+    not_here: Collection[int] = ()
+    reserved: Reserved | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of the part `wanted` of a statement."""
+        return {
+            "queue": self.queue,
+            "serves_all": self.pilot.serves_all,
+            "account": self.pilot.account,
+            "images": self.pilot.images,
+            "avoid": list(self.avoid),
+            "not_of": list(self.not_of),
+            "not_here": list(self.not_here),
+            **_least([_bounds(room) for room in self.rooms]),
+            **_beside(self.reserved),
+        }
+
+
+def candidates(
+    conn: psycopg.Connection, wanted: Wanted, *, after: Place = BEFORE_ALL, limit: int
+) -> list[Candidate]:
+    """Return a page of the tasks to claim jobs from, best first.
+
+    There is enough room of each kind, but a job may still not fit, if it needs several things of one GPU.
     """
     rank, task = after
-    params = {
-        "queue": queue,
-        "serves_all": pilot.serves_all,
-        "account": pilot.account,
-        "images": pilot.images,
-        **bounds(room),
-        "avoid": list(avoid),
-        "not_of": list(not_of),
-        "not_here": list(not_here),
-        "rank": rank,
-        "after": task,
-        "limit": limit,
-    }
+    params = {**wanted.params(), "rank": rank, "after": task, "limit": limit}
     with conn.cursor() as cursor:  # plain rows, because many are read
-        rows = cursor.execute(SQL.candidates, params).fetchall()
+        rows = cursor.execute(CANDIDATES, params).fetchall()
     return [
-        Candidate(task, rank, owner, placement, *_needs(queue, *columns))
-        for task, rank, owner, placement, *columns in rows
+        Candidate(task, rank, owner, place, seconds, _needs(wanted.queue, *columns)[1])
+        for task, rank, owner, place, seconds, *columns in rows
     ]
 
 
-def bounds(room: Room) -> dict[str, float]:
+def needs(conn: psycopg.Connection, wanted: Wanted) -> list[tuple[Resources, Request]]:
+    """Return what the jobs of tasks need and take, each once."""
+    with conn.cursor() as cursor:
+        rows = cursor.execute(NEEDS, wanted.params()).fetchall()
+    return [_needs(wanted.queue, *columns) for columns in rows]
+
+
+def _bounds(room: Room) -> dict[str, float]:
     """Return the most of each kind that a job may need. What is unknown is no bound."""
-
-    def amount(
-        value: int | None,
-    ) -> Int8:  # always of one type, so that the statement is planned once
-        return Int8(NO_BOUND if value is None else value)
-
     return {
         "cpus": room.cpus,
         "whole_gpus": room.whole_gpus,
         "gpu_milli": max((device.milli for device in room.devices), default=0),
-        "vram_bytes": max((amount(device.vram_bytes) for device in room.devices), default=Int8(0)),
-        "memory_bytes": amount(room.memory_bytes),
-        "scratch_bytes": amount(room.scratch_bytes),
+        "vram_bytes": max((_bytes(device.vram_bytes) for device in room.devices), default=Int8(0)),
+        "memory_bytes": _bytes(room.memory_bytes),
+        "scratch_bytes": _bytes(room.scratch_bytes),
         "is_idle": room.is_idle,
         "seconds_left": room.seconds_left,
     }
+
+
+def _least(bounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: min(each[name] for each in bounds) for name in bounds[0]}
+
+
+def _beside(reserved: Reserved | None) -> dict[str, Any]:
+    spare = reserved.spare if reserved else Allowance(cpus=0, gpu_milli=0)
+    return {
+        "is_reserved": reserved is not None,
+        "reserved_for": reserved.task if reserved else 0,
+        "starts_in": reserved.starts_in if reserved else inf,
+        "spare_cpus": spare.cpus,
+        "spare_gpu_milli": spare.gpu_milli,
+        "spare_memory": _bytes(spare.memory_bytes),
+        "spare_scratch": _bytes(spare.scratch_bytes),
+    }
+
+
+def _bytes(amount: int | None) -> Int8:
+    """An amount as a parameter, which always has the same type, so that a statement is planned once."""
+    return Int8(NO_BOUND if amount is None else amount)
 
 
 @lru_cache

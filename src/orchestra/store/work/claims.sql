@@ -2,7 +2,7 @@
 
 -- name: claiming_pilot
 -- The agent that decides for the node, which tasks it may serve, and the owners who have limits. `described` has all that
--- the node's labels are made of, if any task asks for them. Also records the number of the claim's request.
+-- the node's labels are made of, if any task asks for them. `reserved_for` is the task that it waits for. Also records the number of the claim's request.
 with noted as (
     update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
 )
@@ -12,19 +12,30 @@ select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     array(select l.id from person l where has_limits(l)) as limited_owners,
     case when exists (select from placement) then
         concat_ws(' ', n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, p.found)
-    end as described
+    end as described,
+    r.task_id as reserved_for, extract(epoch from r.starts_at - now())::float8 as starts_in, r.spare_cpus,
+    r.spare_gpu_milli, r.spare_memory, r.spare_scratch
 from pilot p
 join node n on n.id = p.node_id
+left join reservation r on r.node_id = p.node_id
 where p.node_id = %(node)s
 
 -- name: candidates
--- A page of the tasks with claimable jobs, best first, that this pilot may serve and that its node has room for:
--- those after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks. Whether
--- everything fits together, such as memory and a free part on the same GPU, is up to the caller. A job without an
--- estimate is taken at any time. CASE, because the planner takes each comparison for rarely true, and would sort.
+-- A page of the tasks with claimable jobs, best first, that a claim may take from: those after a (rank, id). Walks
+-- task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks. Whether everything fits together, such as memory
+-- and a free part on the same GPU, is up to the caller.
 select
-    id, rank, owner_id, placement_id,
+    id, rank, owner_id, placement_id, expected_seconds(walltime, timeout, p95_seconds) + grace as seconds,
     cores, gpus, memory_bytes, cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive
+
+-- name: needs
+-- What the jobs of these tasks need.
+select distinct cores, gpus, memory_bytes, cpus_gpu_job, gpu_milli, vram_bytes, scratch_bytes, exclusive
+
+-- name: wanted
+-- The tasks that this pilot may serve and that there is room for. On a reserved node, only the task that it waits for,
+-- and what ends before that starts or fits beside it. Elsewhere, a job of unknown duration is taken at any time. CASE,
+-- because the planner takes each comparison for rarely true, and would sort.
 from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
@@ -39,13 +50,25 @@ where queue = %(queue)s and rank is not null and held_at is null
             and coalesce(scratch_bytes, 0) <= %(scratch_bytes)s
             and (not exclusive or %(is_idle)s)
             and (expected_seconds(walltime, timeout, p95_seconds) + grace <= %(seconds_left)s) is not false
+            and (
+                not %(is_reserved)s or id = %(reserved_for)s
+                or (expected_seconds(walltime, timeout, p95_seconds) + grace <= %(starts_in)s) is true
+                or not exclusive and cpus_taken(queue, cores, cpus_gpu_job) <= %(spare_cpus)s
+                and gpu_milli_taken(queue, gpus, gpu_milli) <= %(spare_gpu_milli)s
+                and coalesce(memory_bytes, 0) <= %(spare_memory)s and coalesce(scratch_bytes, 0) <= %(spare_scratch)s
+            )
         then true else false end
     and id <> all(%(avoid)s::int[])
     and owner_id <> all(%(not_of)s::int[])
     and (placement_id is null or placement_id <> all(%(not_here)s::int[]))
+
+-- name: page
     and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
 limit %(limit)s
+
+-- name: some
+limit 64
 
 -- name: tasks_with_jobs
 -- Those of the tasks that have a claimable job. One lookup for each turn in job_claimable, from the claim cursor on.
