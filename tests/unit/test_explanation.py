@@ -12,7 +12,7 @@ from orchestra import command_words
 from orchestra.domain.explanation import Facts, KeeperLease, explain
 from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.lifecycle import TestFacts
-from orchestra.domain.matchmaking import Need, NodeOffer
+from orchestra.domain.matchmaking import Need, NodeOffer, eligible
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
@@ -628,3 +628,27 @@ def test_broken() -> None:
     ]
     himself = told(job={"state": JobState.BROKEN}, failed_tests=(replace(failed_test, index=40),))
     assert himself[0].endswith("is broken: it failed as a test job, which broke its task.")
+
+
+def test_a_job_waits_for_a_node_that_is_closed_or_has_too_little_time_left() -> None:
+    closed = replace(PLACE, in_use=0, opens_in=3 * 3600.0, seconds_left=None)
+    words = explain(replace(FACTS, offers=(closed,), busy=())).sentences
+    assert "2 GPU slots are enabled on 1 node: none in use, 2 on a closed node." in words
+    assert "Every node with GPU slots is closed; the first opens in 3 h." in words
+    assert "Node caloba21 is closed; it opens in 3 h." in words
+
+    soon = replace(PLACE, in_use=0, seconds_left=3600.0)
+    long = replace(TASK, policy=Policy(walltime=7200.0))
+    lines = explain(replace(FACTS, task=long, offers=(soon,), busy=())).sentences
+    assert any("may take 2 h 1 min, with its grace;" in str(line) for line in lines)
+    assert (
+        "On node caloba21 jobs must end within 1 h, when it closes or is drained; this one may take longer."
+        in lines
+    )
+    assert eligible(Need.of(long), [soon]) == []
+    for fits in (
+        replace(TASK, policy=Policy(walltime=3500.0)),
+        TASK,
+        replace(TASK, p95_seconds=1.0),
+    ):
+        assert eligible(Need.of(fits), [soon]) == [soon]

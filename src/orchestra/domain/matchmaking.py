@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestra.domain import images
-from orchestra.domain.human import count
+from orchestra.domain.expected_time import expected_seconds
+from orchestra.domain.human import count, duration, relative
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -16,19 +17,28 @@ from orchestra.domain.wording import Action, Field, Sentence, words
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one job of a task needs from a node. `revised`: its task was changed, which older pilots do not know."""
+    """What one job of a task needs from a node.
+
+    Args:
+        revised: its task was changed, which older pilots do not know.
+        seconds: how long it may take, with the grace for its end; None if that is unknown.
+    """
 
     queue: Queue
     slots: int
     account: str
     image: str | None = None
     revised: bool = False
+    seconds: float | None = None
 
     @classmethod
     def of(cls, task: Task) -> Need:
         """What each job of a task needs."""
         need = cls.of_resources(task.queue, task.resources, task.account, task.image)
-        return replace(need, revised=task.revision > 1)
+        policy = task.policy
+        expected = expected_seconds(policy.walltime, policy.timeout, task.p95_seconds)
+        seconds = None if expected is None else expected + policy.grace
+        return replace(need, revised=task.revision > 1, seconds=seconds)
 
     @classmethod
     def of_resources(
@@ -56,6 +66,8 @@ class NodeOffer:
         leaving: the pilot takes no new jobs.
         troubles: the problems that the pilot reports.
         knows_revisions: the pilot runs tasks that were changed.
+        opens_in: seconds until it opens; None while it is open.
+        seconds_left: seconds within which jobs must have ended, because it closes or will be drained; None if neither.
         keeps_for: the task for whose next job its free slots are reserved.
     """
 
@@ -74,10 +86,18 @@ class NodeOffer:
     troubles: tuple[Trouble, ...] = ()
     keeps_for: int | None = None
     knows_revisions: bool = True
+    opens_in: float | None = None
+    seconds_left: float | None = None
 
     @property
     def free(self) -> int:
         return max(0, self.enabled - self.in_use)
+
+    def has_time(self, need: Need) -> bool:
+        """Whether such a job can end in time there; one of unknown length may be ended when the node closes."""
+        return (
+            self.seconds_left is None or need.seconds is None or need.seconds <= self.seconds_left
+        )
 
     def serves(self, account: str, image: str | None) -> bool:
         """Whether its pilot takes tasks of a Unix account and can run their image."""
@@ -94,6 +114,8 @@ def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
         and offer.online
         and offer.drained_at is None
         and not offer.leaving
+        and offer.opens_in is None
+        and offer.has_time(need)
         and offer.serves(need.account, need.image)
         and (offer.knows_revisions or not need.revised)
     ]
@@ -147,6 +169,19 @@ def _steps(need: Need) -> Iterator[_Step]:
         lambda _: words(f"Every node with {kind} slots is drained: ", Action.LIST_NODES, "."),
     )
     yield (
+        lambda p: p.opens_in is None,
+        lambda left: (
+            f"Every node with {kind} slots is closed; the first opens {relative(_first_opens(left))}."
+        ),
+    )
+    yield (
+        lambda p: p.has_time(need),
+        lambda left: (
+            f"A job may take {duration(need.seconds or 0)}, with its grace; every node with {kind} slots closes or is "
+            f"drained before, the last {relative(max(offer.seconds_left or 0 for offer in left))}."
+        ),
+    )
+    yield (
         lambda p: not p.leaving,
         lambda _: words(
             f"Every pilot of a node with {kind} slots is stopping: ", Action.LIST_PILOTS, "."
@@ -168,6 +203,10 @@ def _steps(need: Need) -> Iterator[_Step]:
             ".",
         ),
     )
+
+
+def _first_opens(offers: Sequence[NodeOffer]) -> float:
+    return min(offer.opens_in for offer in offers if offer.opens_in is not None)
 
 
 def _no_pilot_of(account: str) -> Sentence:

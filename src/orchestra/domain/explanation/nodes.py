@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from orchestra.domain.explanation.facts import Facts
-from orchestra.domain.human import count, listed, relative
+from orchestra.domain.human import count, duration, listed, relative
 from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
 from orchestra.domain.troubles import message
 from orchestra.domain.wording import Action, Sentence, words
@@ -24,6 +24,8 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
         yield blocked
     yield from _named([p for p in offering if p.drained_at], lambda offer: _drained(offer, facts))
     yield from _named([p for p in offering if not p.online], _offline)
+    yield from _named([p for p in offering if p.online and p.opens_in is not None], _closed)
+    yield from _named([p for p in offering if _is_short_of_time(p, need)], _too_short)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
     yield from _named([p for p in offering if p.online and p.troubles], _troubles)
     yield from _named(
@@ -47,7 +49,7 @@ def _parts(offers: Sequence[NodeOffer]) -> Iterator[str]:
         where = f" ({', '.join(f'{offer.in_use} on {offer.node}' for offer in busy)})"
     yield f"{sum(offer.in_use for offer in busy) or 'none'} in use{where}"
     groups: dict[str, list[NodeOffer]] = {
-        word: [] for word in ("", "leaving", "drained", "offline")
+        word: [] for word in ("", "leaving", "closed", "drained", "offline")
     }
     for offer in offers:
         groups[_condition(offer)].append(offer)
@@ -61,6 +63,8 @@ def _condition(offer: NodeOffer) -> str:
         return "drained"
     if not offer.online:
         return "offline"
+    if offer.opens_in is not None:
+        return "closed"
     return "leaving" if offer.leaving else ""
 
 
@@ -93,6 +97,20 @@ def _offline(offer: NodeOffer) -> Sentence:
             f"Node {offer.node} has had no pilot yet: ", Action.RUN_PILOT_OF(name=offer.node)
         )
     return f"Node {offer.node} is offline: its pilot was last seen {relative(-offer.silent_for)}."
+
+
+def _closed(offer: NodeOffer) -> str:
+    return f"Node {offer.node} is closed; it opens {relative(offer.opens_in or 0)}."
+
+
+def _is_short_of_time(offer: NodeOffer, need: Need) -> bool:
+    here = offer.online and not offer.drained_at and offer.opens_in is None
+    return here and not offer.has_time(need)
+
+
+def _too_short(offer: NodeOffer) -> str:
+    left = duration(offer.seconds_left or 0)
+    return f"On node {offer.node} jobs must end within {left}, when it closes or is drained; this one may take longer."
 
 
 def _leaving(offer: NodeOffer) -> str:

@@ -324,10 +324,15 @@ limit %(limit)s
 select
     n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,
     is_online(p) as online,
-    n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
+    case when is_drained(n) then coalesce(n.drained_at, n.drain_at) end as drained_at,
+    coalesce(n.drained_by, n.drain_at_by) as drained_by, coalesce(n.drain_reason, n.drain_at_reason) as drain_reason,
+    p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
     coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
     coalesce(p.knows_revisions, false) as knows_revisions,
     coalesce(p.leave, false) as leaving,
+    extract(epoch from case when p.opens_at > now() then p.opens_at end - now())::float8 as opens_in,
+    extract(epoch from least(case when p.opens_at is null and is_online(p) then p.closes_at end, n.drain_at) - now())::float8
+        as seconds_left,
     p.message, current_troubles(p) as troubles,
     (select task_id from reservation where node_id = n.id) as keeps_for
 from node n
