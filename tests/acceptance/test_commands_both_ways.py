@@ -34,6 +34,11 @@ user set -n bob --mail off -e b@example.org
 user set -n zoe --mail off
 user set --mail on
 user set
+queue
+queue --queue gpu
+queue -o json
+queue -q
+queue --queue x
 user limit -n bob --cpus 40 --gpus 2.5 --running 500 --shares 2
 user limit -n bob --running none -o json
 user limit -n bob --gpus many

@@ -12,13 +12,16 @@ from orchestra.conductor.order import TaskOrder
 from orchestra.domain.errors import DatabaseBusy
 from orchestra.domain.fair_share import HALF_LIFE
 from orchestra.domain.models.placement import Placement
+from orchestra.domain.models.users import UserLimits
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
+from orchestra.interface.queues import ShowOrder
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import connect, in_transaction
 from orchestra.store.nodes import reservations
 from orchestra.store.tasks import live_tasks, placements
+from support.site import Site
 from support.world import Pilot, World
 
 
@@ -268,3 +271,41 @@ def test_who_has_used_less_lately_goes_first_on_both_queues(lab: Lab) -> None:
     lab.order.forget()
     lab.conduct()
     assert world.column(bea, "rank") > world.column(on_gpu, "rank")
+
+
+def test_the_order_is_explained(lab: Lab) -> None:
+    """Users by what they use for their shares, tasks by queue and place, and nodes that wait."""
+    lab.fill("euler", "gauss")
+    lab.world.conn.execute("update person set limit_cpus = 100, shares = 2 where name = 'ana'")
+    lab.world.conn.execute("update task set typical_seconds = 100")
+    wide = _wide(lab)
+    bea = lab.world.task(3, "user.bea.gpu", owner="bea", queue="gpu", gpus=1, test_jobs=0)
+    held = lab.world.task(2, "user.bea.held", owner="bea", test_jobs=0)
+    lab.world.conduct(rounds=2)
+    lifecycle.apply(lab.world.conn, held, TaskInput.HOLD, by="bea", why="a look")
+    lab.conduct()
+    order = lab.world.interface()(ShowOrder())
+    assert [(u.name, u.in_use, u.score, u.shares, u.running, u.waiting) for u in order.users] == [
+        ("bea", 0, 0, 1, 0, 5),
+        ("ana", 12, pytest.approx(6, abs=0.1), 2, 12, 389),
+    ]
+    assert order.users[1].limits == UserLimits(cpus=100)
+    assert [(task.id, task.place, task.queue, str(task.why)) for task in order.tasks] == [
+        (wide, 1, Queue.CPU, "first"),
+        (wide - 1, 2, Queue.CPU, f"priority 0, task {wide} has 1"),
+        (bea, 1, Queue.GPU, "first"),
+        (held, None, Queue.CPU, f"held: release task {held}"),
+    ]
+    (node,) = order.reserved
+    assert (node.node, node.task, node.owner, node.spare_cpus) == ("euler", wide, "ana", 0)
+    assert order.tasks[0].starts_at == node.starts_at
+    lab.world.conn.execute("update person set limit_running = 12 where name = 'ana'")
+    whys = [str(task.why) for task in lab.world.interface()(ShowOrder()).tasks[:2]]
+    assert whys == ["waits: ana may use 12 jobs at most"] * 2
+    page = Site(lab.world.conn, "ana").get("/queue").text
+    for shown in (
+        "bea 0.0 0.0 0.0 1 0 5",
+        "ana 6.0 12.0 0.0 2 12 389 100 CPU slots, 12 jobs",
+        "euler user.ana.wide",
+    ):
+        assert shown in page

@@ -105,6 +105,7 @@ WORDS = (
     Word("web", "orchestra.cli.local.web", "sign a browser in to the pages", is_noun=False),
     Word("version", "orchestra.cli.version", "show the version", is_noun=False, is_rare=True),
     Word("task", "orchestra.cli.task", "create, watch, hold, retry and kill tasks"),
+    Word("queue", "orchestra.cli.queue", "show who is next, and why", is_noun=False),
     Word("job", "orchestra.cli.job", "inspect, retry and kill single jobs, read their logs"),
     Word("dataset", "orchestra.cli.dataset", "register files as data sets", aliases=("castor",)),
     Word("node", "orchestra.cli.node", "manage nodes and their slots"),
@@ -121,8 +122,14 @@ WORDS = (
         "conductor",
         "orchestra.cli.local.conductor",
         "run a conductor (the scheduler) without a pilot",
+        is_rare=True,
     ),
-    Word("server", "orchestra.cli.local.server", "serve the pages and the REST API"),
+    Word(
+        "server",
+        "orchestra.cli.local.server",
+        "serve the pages and the REST API",
+        is_rare=True,
+    ),
     Word("db", "orchestra.cli.local.db", "start, stop, dump and restore the database"),
 )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from orchestra.domain.models.users import User
+    from orchestra.interface.answers.order import QueueOrder
     from orchestra.interface.answers.queues import QueueReport
     from orchestra.interface.operation import Request
 
@@ -108,6 +109,12 @@ class Client:
         from orchestra.interface.me import Me
 
         return self._session(Me())
+
+    def order(self) -> QueueOrder:
+        """Return in which order waiting jobs start, and why: users, tasks, and nodes that wait for a job."""
+        from orchestra.interface.queues import ShowOrder
+
+        return self._session(ShowOrder())
 
     def ask(self, request: Request[T]) -> T:
         """Carry out any request of `orchestra.interface` and return its answer, for operations without a method here.

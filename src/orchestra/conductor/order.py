@@ -10,8 +10,8 @@ import psycopg
 from orchestra.conductor.recent_use import RecentUse
 from orchestra.conductor.reservations import Reservations
 from orchestra.domain.fair_share import NO_LOAD, Load
-from orchestra.domain.ranking import Contender, in_order, rank
-from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.ranking import in_order, rank
+from orchestra.domain.states import Queue
 from orchestra.domain.user_limits import reached
 from orchestra.store.tasks import live_tasks
 
@@ -37,7 +37,7 @@ class TaskOrder:
         """
         shares = self._recent_use.look(conn, tasks)
         scores = {owner: share.score for owner, share in shares.items()}
-        contenders = [contender(task) for task in tasks]
+        contenders = [task.contender for task in tasks]
         ranks = rank(contenders, scores)
         changed = {task.id: ranks.get(task.id) for task in tasks if ranks.get(task.id) != task.rank}
         live_tasks.set_ranks(conn, changed)
@@ -61,21 +61,3 @@ class TaskOrder:
             if reached(task.limits, taken.get(task.owner_id, NO_LOAD), task.request) is None
         ]
         return self._reservations.tick(conn, free)
-
-
-def contender(task: live_tasks.LiveTask) -> Contender:
-    """What decides the rank of a task, besides its owner's share."""
-    counts = task.facts.counts
-    claimable = task.facts.state.may_claim and not task.facts.held
-    # With max_running, reports release jobs, which must not wait for a rank.
-    coming = counts.registered if task.facts.max_running is not None else 0
-    return Contender(
-        task=task.id,
-        queue=task.queue,
-        owner=task.owner_id,
-        priority=task.priority,
-        first_in_line=task.first_in_line,
-        ready=counts.assigned + coming if claimable else 0,
-        testing=task.facts.state is TaskState.TESTING,
-        rank=task.rank,
-    )

@@ -185,6 +185,7 @@ OPERATIONS = (
         Who.OWNER,
     ),
     Operation("task.results", results.FindResults, "GET", "/tasks/{word}/results"),
+    Operation("queue.order", queues.ShowOrder, "GET", "/queues"),
     Operation("queue.show", queues.ShowQueue, "GET", "/queues/{queue}"),
     # Jobs
     Operation("job.list", jobs.ListJobs, "GET", "/tasks/{word}/jobs"),

@@ -12,6 +12,7 @@ import psycopg
 from orchestra.domain.allowance import Allowance
 from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.models.queues import ReservedNode
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.node_timeline import Host, Running, Spare, seconds_left
 from orchestra.domain.reservation_plan import Reservation
@@ -124,6 +125,11 @@ def held(conn: psycopg.Connection, *, lock: bool = False) -> list[Reservation]:
         )
         for row in fetch(conn, SQL.held + ("\n" + SQL.lock if lock else ""))
     ]
+
+
+def shown(conn: psycopg.Connection) -> list[ReservedNode]:
+    """Return all reservations as people see them, the earliest start first."""
+    return [ReservedNode(**row) for row in fetch(conn, SQL.shown)]
 
 
 def change(conn: psycopg.Connection, made: Sequence[Reservation], removed: Collection[int]) -> None:

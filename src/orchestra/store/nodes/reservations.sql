@@ -37,6 +37,16 @@ select
 from reservation
 order by node_id
 
+-- name: shown
+select
+    n.name as node, t.id as task, t.name as task_name, p.name as owner, r.made_at as since, r.starts_at, r.spare_cpus,
+    r.spare_gpu_milli, r.spare_memory
+from reservation r
+join node n on n.id = r.node_id
+join task t on t.id = r.task_id
+join person p on p.id = t.owner_id
+order by r.starts_at nulls last, n.name
+
 -- name: lock
 -- Claims take from what is spare; from here on, until the end of the transaction, they wait.
 for update

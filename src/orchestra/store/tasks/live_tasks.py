@@ -13,6 +13,7 @@ from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit, Resources
 from orchestra.domain.models.users import UserLimits
 from orchestra.domain.node_timeline import seconds_at_most
+from orchestra.domain.ranking import Contender
 from orchestra.domain.resources import Request
 from orchestra.domain.states import PendingOperation, Queue, TaskState
 from orchestra.store.driver.database import fetch
@@ -52,6 +53,24 @@ class LiveTask:
     request: Request
     placement: int | None
     seconds: float | None
+
+    @property
+    def contender(self) -> Contender:
+        """What decides its rank, besides its owner's share."""
+        counts = self.facts.counts
+        claimable = self.facts.state.may_claim and not self.facts.held
+        # With max_running, reports release jobs, which must not wait for a rank.
+        coming = counts.registered if self.facts.max_running is not None else 0
+        return Contender(
+            task=self.id,
+            queue=self.queue,
+            owner=self.owner_id,
+            priority=self.priority,
+            first_in_line=self.first_in_line,
+            ready=counts.assigned + coming if claimable else 0,
+            testing=self.facts.state is TaskState.TESTING,
+            rank=self.rank,
+        )
 
 
 def read(

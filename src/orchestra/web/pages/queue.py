@@ -11,11 +11,13 @@ from orchestra.api.endpoints import Endpoint
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.order_text import RULE
 from orchestra.domain.states import Queue
+from orchestra.domain.user_limits import gpus, in_words
 from orchestra.domain.wording import Sentence
 from orchestra.interface.explanations import ExplainJob
 from orchestra.interface.operation import Interface
-from orchestra.interface.queues import ShowQueue
+from orchestra.interface.queues import ShowOrder, ShowQueue
 from orchestra.interface.tasks import ListTasks
 from orchestra.web.forms import asked
 from orchestra.web.rendering import page
@@ -44,7 +46,7 @@ def show_queue(call: Call) -> Response:
     if name not in set(Queue):
         raise NotFound(f'there is no queue "{name}".', hint="There are two: cpu and gpu.")
     with call.server.interface(call.identity) as ask:
-        report = ask(ShowQueue(Queue(name)))
+        report, order = ask(ShowQueue(Queue(name))), ask(ShowOrder())
         tasks = [
             line.task
             for line in ask(ListTasks())
@@ -61,6 +63,11 @@ def show_queue(call: Call) -> Response:
         here="Queue",
         queue=report.queue,
         queues=list(Queue),
+        order=order,
+        rule=RULE,
+        places={task.id: task for task in order.tasks},
+        limits=in_words,
+        gpus=gpus,
         running=report.running[:SHOWN],
         more_running=len(report.running) - SHOWN,
         waiting=waiting[:SHOWN],
