@@ -108,13 +108,19 @@ def compiled(folder: Path, *, older: bool = False) -> Path:
     return place
 
 
-def installed(
-    folder: Path, description: Path, monkeypatch: pytest.MonkeyPatch, *, older: bool = False
-) -> Nvml:
-    """Make the stand-in, without GPUs, the library of this process and of those that it starts."""
+def made(folder: Path, description: Path, *, older: bool = False) -> Nvml:
+    """Return the stand-in, without GPUs."""
     need("cc")
     found = Nvml(compiled(folder, older=older), description, older)
     found.describe()
+    return found
+
+
+def installed(
+    folder: Path, description: Path, monkeypatch: pytest.MonkeyPatch, *, older: bool = False
+) -> Nvml:
+    """Make the stand-in the library of this process and of those that it starts."""
+    found = made(folder, description, older=older)
     monkeypatch.setattr(reader, "LIBRARY", str(found.library))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for name, value in found.environment.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.job_record import job_record
 from orchestra.cli.output import Record, clean, local
 from orchestra.domain import human
+from orchestra.domain.gpus import assigned_in_words
 from orchestra.domain.job_text import attempt_state, state_word
 from orchestra.domain.outcome_text import leaves_log
 from orchestra.domain.resource_text import gpus_in_words, needs_in_words
@@ -64,7 +65,9 @@ def _clock(moment: datetime, before: datetime) -> str:
 
 
 def _attempt_lines(attempt: Attempt, *, revised: bool) -> Iterator[str]:
-    on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
+    on = f"on {attempt.node}"
+    if attempt.devices:
+        on += f", {clean(assigned_in_words(attempt.devices, attempt.device_models))}"
     test = ", a test" if attempt.is_test else ""
     revision = f", revision {attempt.revision}" if revised else ""
     yield f"  attempt {attempt.number}   {on}{revision}{test}   {clean(attempt_state(attempt))}"
@@ -133,6 +136,7 @@ def _attempt_record(attempt: Attempt) -> Record:
         "lost_at": attempt.lost_at,
         "folder": attempt.folder,
         "devices": attempt.devices,
+        "device_models": list(attempt.device_models),
         "cause": attempt.cause.value if attempt.cause else None,
         "exit_status": attempt.exit_status,
         "signal": attempt.signal,

@@ -11,7 +11,7 @@ from orchestra.cli.node_record import node_record
 from orchestra.cli.output import ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
-from orchestra.domain import human
+from orchestra.domain import gpus, human
 from orchestra.domain.labels import found_labels, in_words, shown_labels
 from orchestra.domain.node_text import hours_now, planned_drain
 from orchestra.domain.opening_hours import parse
@@ -129,6 +129,8 @@ def _lines(node: Node) -> Iterator[str]:
     if node.labels:
         yield f"  labels     {in_words(node.labels)}"
     yield f"  found      {in_words(found_labels(node))}"
+    if node.found.devices:
+        yield f"  GPUs       {clean(gpus.in_words(node.found.devices))}"
     if node.message:
         yield f"  says       {clean(node.message)}"
     yield f"  created    {local(node.created_at)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from orchestra.domain.labels import found_labels
@@ -19,6 +20,7 @@ def node_record(node: Node) -> Record:
         "online": node.online,
         "cpu": {"in_use": node.cpu_in_use, "enabled": node.cpu.enabled, "max": node.cpu.maximum},
         "gpu": {"in_use": node.gpu_in_use, "enabled": node.gpu.enabled, "max": node.gpu.maximum},
+        "gpus": _gpu_records(node),
         "drained_at": node.drained_at,
         "drained_by": node.drained_by,
         "drain_reason": node.drain_reason,
@@ -39,6 +41,12 @@ def node_record(node: Node) -> Record:
         "message": node.message,
         "created_at": node.created_at,
     }
+
+
+def _gpu_records(node: Node) -> list[Record] | None:
+    """The GPUs that its pilot may use; None if their number is not known."""
+    devices = node.found.devices
+    return None if devices is None else [asdict(device) for device in devices]
 
 
 def _runtime_record(runtime: str) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from orchestra.domain.human import size
@@ -129,6 +130,31 @@ def in_words(devices: Iterable[Device]) -> str:
     """Return text such as "NVIDIA A100-SXM4-40GB x 2, 43 GB each"."""
     kinds = Counter((device.model or "GPU", device.memory_bytes) for device in devices)
     return "; ".join(_kind_in_words(*kind, number) for kind, number in kinds.items())
+
+
+def assigned_in_words(devices: str, models: Sequence[str]) -> str:
+    """Name the devices of an attempt: "NVIDIA A100-SXM4-40GB x 2 (GPU-8932f937, GPU-5a0c1b2d)".
+
+    Args:
+        devices: UUIDs or indexes, separated by commas.
+        models: of each, "" where it is not known.
+    """
+    by_model: dict[str, list[str]] = {}
+    for device, model in zip_longest(devices.split(","), models, fillvalue=""):
+        by_model.setdefault(model, []).append(device if model == "" else _short(device))
+    return ", ".join(_group_in_words(model, names) for model, names in by_model.items())
+
+
+def _group_in_words(model: str, names: Sequence[str]) -> str:
+    if not model:
+        return f"devices {','.join(names)}"
+    many = f" x {len(names)}" if len(names) > 1 else ""
+    return f"{model}{many} ({', '.join(names)})"
+
+
+def _short(uuid: str) -> str:
+    """The beginning of a UUID, which tells a person which it is."""
+    return "-".join(uuid.split("-")[:2])
 
 
 def _kind_in_words(model: str, memory: int | None, number: int) -> str:

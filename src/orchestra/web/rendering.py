@@ -17,8 +17,9 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from orchestra import __version__
 from orchestra.api.call import Call
 from orchestra.api.headers import SECURITY_HEADERS
-from orchestra.domain import human, labels, resource_text
+from orchestra.domain import gpus, human, labels, resource_text
 from orchestra.domain.identities import Identity
+from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.wording import Field, Sentence
 from orchestra.web import page_words, static_files
 
@@ -123,9 +124,15 @@ def environment() -> Environment:
         labels=labels.in_words,
         found_labels=labels.found_labels,
         shown_labels=labels.shown_labels,
+        gpus=gpus.in_words,
+        assigned_gpus=_assigned_gpus,
         quoted=functools.partial(quote, safe=""),
     )
     return jinja
+
+
+def _assigned_gpus(attempt: Attempt) -> str:
+    return gpus.assigned_in_words(attempt.devices or "", attempt.device_models)
 
 
 def iso(at: datetime) -> str:

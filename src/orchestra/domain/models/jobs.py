@@ -53,7 +53,8 @@ class Attempt:
     `config_sha256` is the digest of its registered config, with which the file is compared before each start.
     `image_digest` is that of its container image. `inputs_note` says how its inputs differed from what was registered
     after it had ended. `revision` is that of the task with which it was claimed; `timeout` and what follows it are what
-    it was given, as `Resources` describes it.
+    it was given, as `Resources` describes it. `devices` are its GPUs, by UUID or index, separated by commas;
+    `device_models` are their models, "" where it is not known, and empty if none is.
     """
 
     task_id: int
@@ -90,6 +91,7 @@ class Attempt:
     vram_bytes: int | None = None
     scratch_bytes: int | None = None
     exclusive: bool = False
+    device_models: tuple[str, ...] = ()
 
     @property
     def resources(self) -> Resources:

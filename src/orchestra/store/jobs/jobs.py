@@ -216,9 +216,16 @@ def attempts(conn: psycopg.Connection, task: int, index: int, *, task_folder: st
         folder = paths.attempt(row.pop("folder_number"))
         row["node"] = row["node"] or "a deleted node"
         row["cause"] = Cause(row["cause"]) if row["cause"] else None
-        usage = Usage.taken_from(row)
-        found.append(Attempt(**row, usage=usage, folder=str(folder)))
+        usage, models = Usage.taken_from(row), _models(row["devices"], row.pop("found_devices"))
+        found.append(Attempt(**row, usage=usage, device_models=models, folder=str(folder)))
     return found
+
+
+def _models(devices: str | None, found: list[dict[str, Any]] | None) -> tuple[str, ...]:
+    """Return the model of each device, "" for one that its node does not have now; nothing if none is known."""
+    known = {device.get("uuid"): device.get("model") or "" for device in found or ()}
+    models = tuple(known.get(device, "") for device in devices.split(",")) if devices else ()
+    return models if any(models) else ()
 
 
 def command(conn: psycopg.Connection, attempt: Attempt) -> tuple[str, dict[str, str]] | None:

@@ -141,15 +141,16 @@ left join node n on n.id = a.node_id
 order by j.ordinal
 
 -- name: attempts
--- All attempts of a job, without their logs, with the limits of their own revision.
+-- All attempts of a job, without their logs, with the limits of their own revision, and the GPUs that their node has now.
 select
     a.task_id, a.ordinal as index, a.number, n.name as node, a.run, a.revision, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, $usage{a.NAME},
     a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note, r.timeout,
     r.cores, r.gpus, r.memory_bytes as memory_limit, r.cpus_gpu_job, r.gpu_milli, r.vram_bytes, r.scratch_bytes,
-    r.exclusive
+    r.exclusive, case when a.devices is not null then p.found -> 'devices' end as found_devices
 from attempt a
 left join node n on n.id = a.node_id
+left join pilot p on p.node_id = a.node_id
 left join revision r on r.task_id = a.task_id and r.number = a.revision
 where a.task_id = %(task)s and a.ordinal = %(index)s
 order by a.number
