@@ -125,6 +125,7 @@ def test_a_node_that_keeps_its_slots_for_a_wide_job_is_named(world: World, pilot
     assert len(pilot.claim(cpu=6)) == 6
     world.task(1, name="user.ana.wide", test_jobs=0, cores=4, priority=1)
     world.conduct(2)
+    world.reserve()
     assert pilot.claim(cpu=2) == ()
     keeps = "Node gauss reserves its free slots for the next job of {}, which needs more of them."
     assert keeps.format("its task") in lines(world, "1/0")

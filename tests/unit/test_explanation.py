@@ -10,6 +10,7 @@ import pytest
 
 from orchestra import command_words
 from orchestra.domain.explanation import Facts, KeeperLease, explain
+from orchestra.domain.fair_share import Share
 from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.matchmaking import Need, NodeOffer, eligible
@@ -166,7 +167,7 @@ def test_the_sketch() -> None:
     assert found.sentences == (
         "4 GPU slots are enabled on 2 nodes: 3 in use (3 on caloba21), 1 on a drained node.",
         'Node caloba22 was drained 3 h ago by admin: "new disk".',
-        "9 jobs are ahead: 6 of carla (fewer slots in use), 3 of its own task.",
+        "9 jobs are ahead: 6 of carla (has used less), 3 of its own task.",
         "At the present rate it starts in about 25 min.",
     )
     assert found.starts_in == pytest.approx(1500)
@@ -298,12 +299,17 @@ def test_everybody_who_is_ahead() -> None:
             other(3, "dan", waiting=7, living=2, priority=2),
             other(4, "eve", waiting=100),
             other(5, "fay", waiting=100, priority=-1),
+            other(6, "gil", waiting=100),
+            other(7, "hal", waiting=100, cost=4.0),
         ),
+        shares={"fay": Share(0, 9), "gil": Share(20, 0, shares=4), "hal": Share(3)},
     )
     [line] = [s for s in explain(facts).sentences if "ahead" in s]
-    # bob uses 2 slots and has 9 jobs before this one: eve, who uses none, catches up and takes turns.
+    # bob uses 2 slots and has 9 jobs before this one: eve, who uses none, catches up and takes turns. Priority counts
+    # for nothing between users.
     assert line == (
-        "28 jobs are ahead: 11 of eve (fewer slots in use), 7 of dan (higher priority), 1 of carla (taking turns), "
+        "56 jobs are ahead: 24 of gil (taking turns), 11 of eve (has used less), 7 of dan (taking turns), "
+        "2 of fay (taking turns), 2 of hal (taking turns), 1 of carla (taking turns), "
         "5 of task 0, 4 of its own task."
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
+from orchestra.domain.fair_share import Share
 from orchestra.domain.matchmaking import Need, NodeOffer, eligible
 
 
@@ -14,8 +16,9 @@ class Competitor:
 
     Args:
         living: its jobs that use slots. Held tasks can have some, too.
-        waiting: its jobs that a pilot may claim now.
+        waiting: its jobs that a pilot may claim now, which are those of its test if it is `testing`.
         need: the requirements of each of its jobs.
+        cost: of each of its jobs, in CPU slots (`fair_share.Rates`).
     """
 
     task: int
@@ -25,11 +28,13 @@ class Competitor:
     first_in_line: bool = False
     living: int = 0
     waiting: int = 0
+    testing: bool = False
+    cost: float = 1.0
 
     @property
-    def place_of_equals(self) -> tuple[bool, int]:
-        """The tie-breaker between tasks of equal priority whose owners use the same number of slots."""
-        return not self.first_in_line, self.task
+    def place_within_share(self) -> tuple[int, bool, bool, int]:
+        """What orders the tasks of one owner; the lowest goes first."""
+        return -self.priority, not self.testing, not self.first_in_line, self.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,16 @@ class RunningJobs:
 
 
 def ahead(
-    own: Competitor, before: int, competitors: Sequence[Competitor], offers: Sequence[NodeOffer]
+    own: Competitor,
+    before: int,
+    competitors: Sequence[Competitor],
+    offers: Sequence[NodeOffer],
+    shares: Mapping[str, Share],
 ) -> list[JobsAhead]:
     """Return whose jobs will start before a job of `own` that has `before` jobs of its task ahead of it.
 
-    Priority decides first, then who uses fewer slots: users catch up with one another, then take turns. Tasks that no
-    eligible node can run do not count. `competitors` may include `own`.
+    Who has used less for their shares goes first: users catch up with one another, then take turns. Tasks that no
+    eligible node can run do not count. `competitors` may include `own`. `shares` are those of the owners.
     """
     fit = [
         competitor
@@ -71,57 +80,68 @@ def ahead(
             for offer in eligible(own.need, offers)
         )
     ]
-    mine = [
-        _of_owner(own, before, competitor) for competitor in fit if competitor.owner == own.owner
-    ]
-    found = [each for each in mine if each.jobs]
-    in_line = sum(each.jobs for each in found)
+    costs = {competitor.task: competitor.cost for competitor in fit} | {own.task: own.cost}
+    mine = [each for each in fit if each.owner == own.owner]
+    found = [each for each in (_of_owner(own, before, c) for c in mine) if each.jobs]
+    line = sum(each.jobs * costs[each.task] for each in found if each.task is not None)
+    share = _share(own.owner, fit, shares)
+    turn = _Turn(share, share.score + line / share.shares, min(c.task for c in (own, *mine)))
     for owner in sorted({competitor.owner for competitor in fit} - {own.owner}):
         tasks = [competitor for competitor in fit if competitor.owner == owner]
-        found += _of_another(own, _use(own.owner, fit), in_line, tasks)
+        found += _of_another(turn, _share(owner, fit, shares), tasks)
     return sorted(
         found, key=lambda each: (each.owner == own.owner, each.task == own.task, -each.jobs)
     )
 
 
-def _use(owner: str, competitors: Sequence[Competitor]) -> int:
-    return sum(competitor.living for competitor in competitors if competitor.owner == owner)
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The share of a user now, the score at which it is a job's turn, and the user's oldest task."""
+
+    share: Share
+    score: float
+    oldest: int
+
+
+def _share(owner: str, competitors: Sequence[Competitor], shares: Mapping[str, Share]) -> Share:
+    """The owner's share; without any, by the jobs that use slots of this queue."""
+    in_use = sum(each.living * each.cost for each in competitors if each.owner == owner)
+    return shares.get(owner) or Share(in_use)
 
 
 def _of_owner(own: Competitor, before: int, competitor: Competitor) -> JobsAhead:
     if competitor.task == own.task:
         return JobsAhead(own.owner, before, before * own.need.slots, own.task)
-    order = (-competitor.priority, competitor.place_of_equals) < (
-        -own.priority,
-        own.place_of_equals,
-    )
-    jobs = competitor.waiting if order else 0
+    is_first = competitor.place_within_share < own.place_within_share
+    jobs = competitor.waiting if is_first else 0
     return JobsAhead(own.owner, jobs, jobs * competitor.need.slots, competitor.task)
 
 
-def _of_another(
-    own: Competitor, use: int, in_line: int, tasks: Sequence[Competitor]
-) -> Iterator[JobsAhead]:
-    """Yield another owner's jobs that go first. `use`: the own slots now; `in_line`: the own jobs before its turn."""
-    higher = [task for task in tasks if task.priority > own.priority]
-    if jobs := sum(task.waiting for task in higher):
-        yield JobsAhead(tasks[0].owner, jobs, _slots(higher, jobs), why="higher priority")
-    equal = [task for task in tasks if task.priority == own.priority and task.waiting]
-    if not equal:
+def _of_another(turn: _Turn, share: Share, tasks: Sequence[Competitor]) -> Iterator[JobsAhead]:
+    """Yield another owner's jobs that go first: those that start while their owner's score is below the turn's."""
+    waiting = sorted(
+        (task for task in tasks if task.waiting), key=lambda task: task.place_within_share
+    )
+    if not waiting:
         return
-    theirs = sum(task.living for task in tasks) + jobs
-    wins_ties = min(task.place_of_equals for task in equal) < own.place_of_equals
-    turns = use + in_line - theirs + (1 if wins_ties else 0)
-    jobs = min(max(0, turns), sum(task.waiting for task in equal))
+    wins_ties = min(task.task for task in waiting) < turn.oldest
+    left, jobs = (turn.score - share.score) * share.shares, 0
+    for task in waiting:
+        turns = round(left / task.cost, 6)
+        most = floor(turns) + 1 if wins_ties else ceil(turns)
+        taken = min(max(0, most), task.waiting)
+        jobs, left = jobs + taken, left - taken * task.cost
+        if taken < task.waiting:
+            break
     if jobs:
-        why = "fewer slots in use" if theirs < use else "taking turns"
-        yield JobsAhead(tasks[0].owner, jobs, _slots(equal, jobs), why=why)
+        why = "has used less" if share.score < turn.share.score else "taking turns"
+        yield JobsAhead(tasks[0].owner, jobs, _slots(waiting, jobs), why=why)
 
 
 def _slots(tasks: Sequence[Competitor], jobs: int) -> int:
     """Return the slots that so many jobs take, in the order of tasks."""
     slots = 0
-    for task in sorted(tasks, key=lambda each: (-each.priority, each.place_of_equals)):
+    for task in sorted(tasks, key=lambda each: each.place_within_share):
         part = min(jobs, task.waiting)
         slots, jobs = slots + part * task.need.slots, jobs - part
     return slots

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestra.domain.fair_share import Share
 from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.human import duration, relative
 from orchestra.domain.lifecycle import TestFacts
@@ -38,6 +40,7 @@ class Facts:
         before: jobs of its own task that come first; `many_before` if there are more than were counted.
         offers: all nodes, with their slots of the task's queue.
         competitors: all live tasks of that queue, including its own.
+        shares: by user, what decides whose turn it is.
         busy: the running jobs of that queue.
         failed_tests: the failed test jobs that broke its task.
         asked: the event of the request to end the job or its task.
@@ -58,6 +61,7 @@ class Facts:
     many_before: bool = False
     offers: tuple[NodeOffer, ...] = ()
     competitors: tuple[Competitor, ...] = ()
+    shares: Mapping[str, Share] = field(default_factory=dict)
     busy: tuple[RunningJobs, ...] = ()
     test: TestFacts = field(default_factory=TestFacts)
     asked: Event | None = None

@@ -162,7 +162,7 @@ def _own(facts: Facts) -> Competitor:
 
 
 def _ahead(facts: Facts) -> list[JobsAhead]:
-    return forecast.ahead(_own(facts), facts.before, facts.competitors, facts.offers)
+    return forecast.ahead(_own(facts), facts.before, facts.competitors, facts.offers, facts.shares)
 
 
 def _jobs_ahead_sentences(facts: Facts) -> Iterator[str]:

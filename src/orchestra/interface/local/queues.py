@@ -6,7 +6,8 @@ from orchestra.interface import queues as ask
 from orchestra.interface.answers.order import QueueOrder
 from orchestra.interface.answers.queues import QueueReport
 from orchestra.interface.local import Scope
-from orchestra.services.nodes import order, queues
+from orchestra.services.nodes import queues
+from orchestra.services.tasks import order
 
 
 def show_queue(scope: Scope, asked: ask.ShowQueue) -> QueueReport:

@@ -15,7 +15,7 @@ from orchestra.domain.outcome_text import last_line
 from orchestra.domain.states import JobState, TaskState
 from orchestra.interface.answers.explanations import Explained
 from orchestra.services.jobs import views
-from orchestra.services.tasks import standstill
+from orchestra.services.tasks import order, standstill
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import read_one_snapshot
 from orchestra.store.jobs import explain as store
@@ -27,6 +27,7 @@ from orchestra.store.tasks import tasks as task_store
 COUNTED = 50_000
 """Jobs ahead that are counted at most; as many jobs of a task are released at a time."""
 FAILED_TESTS = 3
+_LEAST_COST = 0.001
 
 
 def explain(
@@ -87,14 +88,18 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     limit = COUNTED + 1
     before = store.before(conn, task.id, job.index, job.state, turn.turn, limit=limit)
     work = store.at_work(conn, task.queue)
-    settles = standstill.state(conn)
+    settles, stand = standstill.state(conn), order.standing(conn)
     facts = replace(
         facts,
         not_before=turn.not_before,
         before=min(before, COUNTED),
         many_before=before > COUNTED,
         offers=tuple(queues.offers(conn, task.queue, store.in_use(work))),
-        competitors=tuple(store.competitors(conn, task.queue, work)),
+        competitors=tuple(
+            replace(each, cost=max(stand.costs.get(each.task, 1.0), _LEAST_COST))
+            for each in store.competitors(conn, task.queue, work)
+        ),
+        shares=order.shares_by_name(stand),
         busy=tuple(each.at_work for each in work),
         conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,

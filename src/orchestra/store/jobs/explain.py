@@ -126,6 +126,7 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
         priority=row["priority"],
         first_in_line=row["first_in_line"],
         living=living,
+        testing=state is TaskState.TESTING,
         waiting=0 if stopped else max(0, waiting),
     )
 

@@ -23,9 +23,15 @@ from orchestra.store.tasks import tasks as task_store
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides the order at one moment: the live tasks, and by owner the share and what the running jobs take."""
+    """What decides the order at one moment.
+
+    Args:
+        costs: of a job of each task, in CPU slots.
+        shares, loads: by owner, the share and what the running jobs take.
+    """
 
     tasks: Sequence[live_tasks.LiveTask]
+    costs: Mapping[int, float]
     shares: Mapping[int, Share]
     loads: Mapping[int, Load]
 
@@ -44,7 +50,13 @@ def standing(conn: psycopg.Connection) -> Standing:
         lately, seconds = known.get(task.owner_id, (0.0, 0.0))
         now = in_use[task.owner_id]
         shares[task.owner_id] = Share(now, used_lately(lately, now, seconds), task.shares)
-    return Standing(tasks, shares, loads)
+    costs = {task.id: rates.cost(Load.of(task.request)) for task in tasks}
+    return Standing(tasks, costs, shares, loads)
+
+
+def shares_by_name(found: Standing) -> dict[str, Share]:
+    """Return the shares by the names of their users."""
+    return {task.owner: found.shares[task.owner_id] for task in found.tasks}
 
 
 def show_order(conn: psycopg.Connection) -> QueueOrder:
