@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
+from orchestra.domain.models.pilots import Window
 from orchestra.domain.states import Cause
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.dataset_changes import RegisterDataSet, UpdateDataSet
 from orchestra.interface.nodes import GetNode
+from orchestra.services import work
 from orchestra.services.tasks import lifecycle
 from support.people import caller
 from support.rights import FILES, MORE_FILES
@@ -61,7 +64,7 @@ def test_nodes_with_what_runs_and_what_failed(world: World, site: Site) -> None:
 def test_a_node_is_drained_with_a_reason_and_resumed(site: Site) -> None:
     question = site.get("/nodes/gauss/drain")
     assert "No new job starts on it until it is resumed. No job runs there." in question.text
-    assert question.values == {"reason": ""}
+    assert question.values == {"reason": "", "at": ""}
     answer = site.post("/nodes/gauss/drain", reason=HOSTILE)
     assert (answer.status, answer.location) == (422, "")
     assert "<script>alert" not in answer.html
@@ -79,7 +82,8 @@ def test_a_node_is_drained_with_a_reason_and_resumed(site: Site) -> None:
 def test_slots_are_set_and_a_mistake_stands_at_its_field(site: Site) -> None:
     form = site.get("/nodes/gauss/slots")
     assert form.values == {
-        "cpu": "8", "cpu_maximum": "8", "gpu": "2", "gpu_maximum": "2", "labels": "", "owner": "ana",
+        "cpu": "8", "cpu_maximum": "8", "gpu": "2", "gpu_maximum": "2", "memory": "", "open": "", "nice": "0",
+        "labels": "", "owner": "ana",
     }  # fmt: skip
     wrong = site.post("/nodes/gauss/slots", **{**form.values, "cpu": "x"})
     assert wrong.status == 422
@@ -93,6 +97,52 @@ def test_slots_are_set_and_a_mistake_stands_at_its_field(site: Site) -> None:
     assert site.server.ask(site.identity, GetNode("gauss")).cpu.enabled == 3
     assert '<a href="#cpu">Correct it</a>' in many.html
     assert "there is no user" in site.post("/nodes/gauss/slots", owner="nobody").text
+
+
+def test_settings_are_set_and_jobs_are_ended_only_when_somebody_says_so(
+    site: Site, world: World
+) -> None:
+    address, soon = "/nodes/gauss/slots", datetime.now(UTC) + timedelta(days=3)
+    form = {**site.get(address).values, "memory": "64GB", "open": f"{soon:%A}", "nice": "10"}
+    pilot = world.pilot()
+    world.task(jobs=1, test_jobs=0)
+    world.conduct()
+    pilot.start(*pilot.claim())
+    work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], window=Window(utc_offset=0))
+
+    asked = site.post(address, **form)
+    assert asked.status == 200
+    assert "1 job would be ended." in asked.text
+    assert asked.values["open"] == f"{soon:%A}"
+    assert not site.server.ask(site.identity, GetNode("gauss")).open_hours
+    assert site.post(address, **form, end="true").status == 303
+
+    shown = site.get("/nodes/gauss").text
+    assert "0 B in use, 64 GB enabled" in shown
+    assert f"open all of {soon:%a}".lower() in shown
+    assert "Niceness 10" in shown
+    again = site.get(address).values
+    assert (again["memory"], again["open"], again["nice"]) == ("64G", f"{soon:%a}".lower(), "10")
+    for field, wrong in (("memory", "much"), ("open", "nights"), ("nice", "20")):
+        answer = site.post(address, **{**again, field: wrong})
+        assert answer.status == 422
+        assert f'<a href="#{field}">Correct it</a>' in answer.html
+    site.post(address, **{**again, "memory": "", "open": "", "nice": ""})
+    node = site.server.ask(site.identity, GetNode("gauss"))
+    assert (node.memory_bytes, node.open_hours, node.nice) == (None, None, 0)
+
+
+def test_a_drain_is_planned_and_called_off(site: Site) -> None:
+    wrong = site.post("/nodes/gauss/drain", at="yesterday", reason="disk")
+    assert (wrong.status, wrong.values["at"]) == (422, "yesterday")
+    assert "is not a day with a time" in wrong.text
+    assert site.post("/nodes/gauss/drain", at="2099-12-01 18:00", reason="disk").status == 303
+    shown = site.get("/nodes/gauss")
+    assert "drains 2099-12-01 18:00:00 UTC by ana: “disk”" in shown.text
+    assert "drains 2099-12-01" in site.get("/nodes").text
+    assert "Call off the drain of node gauss?" in site.get("/nodes/gauss/resume").text
+    site.post("/nodes/gauss/resume")
+    assert not site.server.ask(site.identity, GetNode("gauss")).drain_at
 
 
 def test_labels_are_set_shown_and_removed(site: Site) -> None:

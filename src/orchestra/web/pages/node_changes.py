@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 from urllib.parse import quote
@@ -14,29 +15,21 @@ from orchestra.api.call import Call
 from orchestra.api.endpoints import Endpoint
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, NotAllowed, NotFound, OrchestraError, Refused, about
-from orchestra.domain.labels import in_words, parse_label
-from orchestra.domain.models.nodes import Node, NodeSettings, SlotsWanted
+from orchestra.domain.models.nodes import Node
+from orchestra.domain.moments import parse_moment, shown
 from orchestra.interface.node_changes import (
     AttemptsAtStake,
     DeleteNode,
     DrainNode,
     LoseNode,
     ResumeNode,
-    SetNode,
     StopNode,
 )
 from orchestra.interface.nodes import GetNode
 from orchestra.interface.problems import status_of
-from orchestra.web.forms import Form, asked, field_of, posted
+from orchestra.web.forms import Form, posted
 from orchestra.web.pages.nodes import may_stop
 from orchestra.web.rendering import go, page
-
-SLOTS = (
-    ("cpu", "CPU", "enabled"),
-    ("cpu_maximum", "CPU", "maximum"),
-    ("gpu", "GPU", "enabled"),
-    ("gpu_maximum", "GPU", "maximum"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class Question:
     consequences: tuple[str, ...]
     button: str
     kind: str = "primary"
-    fields: tuple[Literal["reason", "now", "force"], ...] = ()
+    fields: tuple[Literal["reason", "at", "now", "force"], ...] = ()
 
 
 def _jobs(node: Node, verb: str, verbs: str) -> str:
@@ -60,7 +53,7 @@ def _drain(node: Node) -> Question:
         f"Drain node {node.name}?",
         ("No new job starts on it until it is resumed.", rest),
         "Drain",
-        fields=("reason",),
+        fields=("reason", "at"),
     )
 
 
@@ -69,6 +62,10 @@ def _resume(node: Node) -> Question:
         [human.count(each.enabled, f"{kind} slot") for kind, each, _ in node.kinds if each.enabled]
     )
     does = f"Jobs start again on its {slots}." if slots else "It has no enabled slots."
+    if node.drain_at and not node.drained_at:
+        return Question(
+            f"Call off the drain of node {node.name}?", ("It takes jobs as before.",), "Call it off"
+        )
     return Question(f"Let jobs start on node {node.name} again?", (does,), "Resume")
 
 
@@ -104,8 +101,11 @@ def _delete(node: Node) -> Question:
 
 
 def _drain_now(call: Call, name: str, form: Form) -> str:
-    call.ask(DrainNode(name, form.text("reason") or None))
-    return f"Node {name} takes no new jobs."
+    given = form.text("at")
+    with about("at"):
+        at = parse_moment(given, datetime.now(UTC), UTC) if given else None
+    call.ask(DrainNode(name, form.text("reason") or None, at))
+    return f"Node {name} takes no new jobs" + (f" from {shown(at, UTC)} UTC on." if at else ".")
 
 
 def _resume_now(call: Call, name: str, _form: Form) -> str:
@@ -148,7 +148,7 @@ def ask_first(change: str, call: Call) -> Response:
         NotFound: there is no such node.
         NotAllowed: it belongs to somebody else.
     """
-    node = _changeable(call, change)
+    node = changeable(call, change)
     return _question(call, change, node, Form({}))
 
 
@@ -166,7 +166,7 @@ def carry_out(change: str, call: Call) -> Response:
         raise
     except (BadInput, Refused) as error:
         return _question(call, change, call.ask(GetNode(name)), form, error)
-    return go(call, "/nodes" if change == "delete" else _path(name), note)
+    return go(call, "/nodes" if change == "delete" else path_of(name), note)
 
 
 def _question(
@@ -179,8 +179,8 @@ def _question(
         status=status_of(error) if error else 200,
         here="Nodes",
         node=node,
-        path=f"{_path(node.name)}/{change}",
-        back=_path(node.name),
+        path=f"{path_of(node.name)}/{change}",
+        back=path_of(node.name),
         question=question.question,
         consequences=question.consequences,
         button=question.button,
@@ -191,7 +191,7 @@ def _question(
     )
 
 
-def _changeable(call: Call, change: str) -> Node:
+def changeable(call: Call, change: str) -> Node:
     """Return the node, if who asks may change it."""
     with call.server.interface(call.identity) as ask:
         node = ask(GetNode(call.params["name"]))
@@ -200,88 +200,11 @@ def _changeable(call: Call, change: str) -> Node:
     return node
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
     return f"/nodes/{quote(name, safe='')}"
-
-
-def edit(call: Call) -> Response:
-    """Show the form with a node's slots, labels and owner.
-
-    Raises:
-        NotFound, NotAllowed: there is no such node, or it belongs to somebody else.
-    """
-    node = _changeable(call, "slots")
-    values = {name: (str(getattr(_slots(node, kind), part)),) for name, kind, part in SLOTS}
-    values["labels"] = (in_words(node.labels),)
-    return _form(call, node, Form({**values, "owner": (node.owner or "",), **asked(call).values}))
-
-
-def change_slots(call: Call) -> Response:
-    """Set a node's slots, labels and owner.
-
-    Raises:
-        NotFound, NotAllowed: there is no such node, or it belongs to somebody else.
-    """
-    node, form = call.ask(GetNode(call.params["name"])), posted(call)
-    try:
-        wanted = {name: _whole(form, name) for name, _, _ in SLOTS}
-        owner = form.text("owner")
-        call.ask(
-            SetNode(
-                node.name,
-                SlotsWanted("CPU", wanted["cpu"], wanted["cpu_maximum"]),
-                SlotsWanted("GPU", wanted["gpu"], wanted["gpu_maximum"]),
-                owner if owner and owner != node.owner else None,
-                NodeSettings(labels=_labels(form, node)),
-            )
-        )
-    except NotAllowed:
-        raise
-    except (BadInput, Refused, NotFound) as error:
-        return _form(call, node, form, error)
-    return go(call, _path(node.name), f"Node {node.name} is changed.")
-
-
-def _slots(node: Node, kind: str) -> object:
-    return node.cpu if kind == "CPU" else node.gpu
-
-
-def _whole(form: Form, name: str) -> int | None:
-    text = form.text(name)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 9):
-        raise BadInput(f'"{human.one_line(text, 40)}" is not a number of slots.', field=name)
-    return int(text)
-
-
-def _labels(form: Form, node: Node) -> dict[str, str]:
-    """Return the labels that a form has, and an empty value for those that it no longer has."""
-    if "labels" not in form:
-        return {}
-    with about("labels"):
-        given = dict(map(parse_label, form.text("labels").replace(",", " ").split()))
-    return {**dict.fromkeys(node.labels, ""), **given}
-
-
-def _form(call: Call, node: Node, form: Form, error: OrchestraError | None = None) -> Response:
-    return page(
-        call,
-        "node_slots.html",
-        status=status_of(error) if error else 200,
-        here="Nodes",
-        node=node,
-        path=f"{_path(node.name)}/slots",
-        back=_path(node.name),
-        form=form,
-        error=error,
-        wrong=(field_of(error) or "owner") if error else None,
-    )
 
 
 ENDPOINTS = (
     *(Endpoint("GET", f"/nodes/{{name}}/{each}", partial(ask_first, each)) for each in CHANGES),
     *(Endpoint("POST", f"/nodes/{{name}}/{each}", partial(carry_out, each)) for each in CHANGES),
-    Endpoint("GET", "/nodes/{name}/slots", edit),
-    Endpoint("POST", "/nodes/{name}/slots", change_slots),
 )
