@@ -191,7 +191,7 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change the slots, settings or owner of a node; running jobs continue",
+        "change the slots, settings or owner of a node; running jobs continue, unless new hours end them",
         node_change.set_,
         node_change.set_arguments,
         example="maestro node set -n caloba51 -ec 20 --memory 64GB\n"
