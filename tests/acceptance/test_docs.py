@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from support import pages
+from support import nvml, pages
 from support.maestro import Maestro
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,9 @@ FOLLOWED = [
 ]
 
 
+GPUS = "GPU-5a0c1b2d-7f31-4b8e-9c55-0d2e6a4b8f10", "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
+
+
 def _name(page: Path) -> str:
     return page.name
 
@@ -37,9 +41,11 @@ def test_a_page_shows_what_happens(
 ) -> None:
     """A page with `maestro up` has an embedded database, one with $SERVER the address of an empty database.
 
-    All others have a database with the schema and a user ana.
+    All others have a database with the schema and a user ana. The one on GPUs is about a machine with two.
     """
     text = page.read_text(encoding="utf-8")
+    if page.name == "gpus.md":
+        reader.env.update(_two_gpus(request.getfixturevalue("run_folder"), reader.home.parent))
     if "$SERVER" in text:
         reader.env["SERVER"] = request.getfixturevalue("empty_tcp_database_url")
     elif "$ maestro up" not in text:
@@ -49,6 +55,12 @@ def test_a_page_shows_what_happens(
         pages.follow(reader, pages.blocks(text))
     finally:  # before its database is removed
         reader.line("down --kill --yes", status=None)
+
+
+def _two_gpus(run_folder: Path, place: Path) -> Mapping[str, str]:
+    library = nvml.made(run_folder, place / "gpus")
+    library.describe(*(nvml.Gpu(uuid, util=80) for uuid in GPUS))
+    return library.environment
 
 
 @pytest.mark.parametrize("page", DOCS, ids=_name)

@@ -130,8 +130,10 @@ def _container(ctx: Context, image: str) -> _Container:
 
 
 def _values(job: LocalRun, folder: Path, number: int, scratch: str) -> JobValues:
+    from orchestra.domain.states import Queue
     from orchestra.runtimes.environment import JobValues
 
+    on_gpu = job.task.queue is Queue.GPU
     return JobValues(
         task=job.task.id,
         job=job.index,
@@ -142,7 +144,7 @@ def _values(job: LocalRun, folder: Path, number: int, scratch: str) -> JobValues
         volume=job.task.volume,
         scratch=scratch,
         token=str(uuid4()),
-        devices=os.environ.get("CUDA_VISIBLE_DEVICES", "0") if job.task.resources.gpus else "",
+        devices=os.environ.get("CUDA_VISIBLE_DEVICES", "0") if on_gpu else "",
         cores=job.task.resources.cores,
         given=job.task.env,
     )
