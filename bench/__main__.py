@@ -10,6 +10,7 @@ from bench.page import DOCS
 BENCHMARKS = (
     "throughput",
     "claims",
+    "order",
     "commands",
     "latency",
     "small_tasks",

@@ -309,6 +309,7 @@ def test_the_conductors_statements_walk_their_indexes(
         ("work/pilots", "silent_keepers", "attempt_open"),
         ("work/pilots", "keepers_to_close_out", "attempt_open"),
         ("work/pilots", "jobs_elsewhere", "attempt_open"),
+        ("nodes/reservations", "at_work", "attempt_open"),
         ("cluster/cluster", "unreconciled_nodes", "attempt_open"),
     ],
 )

@@ -127,8 +127,10 @@ class _Planner:
     def _move(self, task: Waiting) -> None:
         """Move the reservations of a task to nodes where it starts much earlier."""
         for old in [each for each in self._taken.values() if each.task == task.task]:
-            best = next((s for s in self._starts(task) if s.host not in self._taken), None)
-            if best and is_much_earlier(best.seconds, old.starts_in, old.moves):
+            best = next(
+                (start for start in self._starts(task) if start[2] not in self._taken), None
+            )
+            if best and is_much_earlier(best[0], old.starts_in, old.moves):
                 del self._taken[old.host]
                 self._take(task, best, old.moves + 1)
 
@@ -144,16 +146,16 @@ class _Planner:
         for start in starts:
             if wanted <= 0 or len(self._taken) >= self._most:
                 break
-            if start.host not in self._taken:
+            if start[2] not in self._taken:
                 self._take(task, start, 0)
                 wanted -= 1
         return True
 
     def _fits_now(self, task: Waiting, starts: Sequence[Start]) -> bool:
-        for start in starts:
-            if start.seconds > 0 or start.ends:
+        for _, ends, host in starts:
+            if ends:
                 return False
-            held = self._taken.get(start.host)
+            held = self._taken.get(host)
             if (
                 held is None
                 or held.spare.has_room_for(task.request)
@@ -163,8 +165,9 @@ class _Planner:
         return False
 
     def _take(self, task: Waiting, start: Start, moves: int) -> None:
-        spare = self._timelines[start.host].spare(task.request, start.ends)
-        self._taken[start.host] = Reservation(start.host, task.task, start.seconds, spare, moves)
+        seconds, ends, host = start
+        spare = self._timelines[host].spare(task.request, ends)
+        self._taken[host] = Reservation(host, task.task, seconds, spare, moves)
 
     def _starts(self, task: Waiting) -> list[Start]:
         """Where and when the next job of a task could start, the earliest first."""
