@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -313,6 +314,12 @@ def test_nodes_and_users(client: orchestra.Client) -> None:
     assert client.nodes.set(node, cpus=2).cpu == Slots(2, 8)
     assert client.nodes.set(node, labels={"rack": 3, "ssd": "yes"}).labels["rack"] == "3"
     assert client.nodes.set(node, labels={"rack": ""}).labels == {"ssd": "yes"}
+    node = client.nodes.set(node, memory="64GB", open_hours="Sat,19-7", nice=5)
+    assert (node.memory_bytes, node.open_hours, node.nice) == (64 * 10**9, "sat,19:00-07:00", 5)
+    node = client.nodes.set(node, memory="all", open_hours="always", nice=0)
+    assert (node.memory_bytes, node.open_hours, node.nice) == (None, None, 0)
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert client.nodes.drain("euler", at=later).drain_at == later
     assert client.nodes.drain("euler", "new disk").drain_reason == "new disk"
     assert [client.nodes.resume(node), client.nodes.resume(node)] == [True, False]
     assert (client.nodes.stop(node), client.nodes.lost(node)) == (False, 0)
@@ -331,6 +338,9 @@ def test_nodes_and_users(client: orchestra.Client) -> None:
         (lambda: client.nodes.set("euler"), "nothing to change was given", ""),
         (lambda: client.nodes.create("x", cpus=-1), "cpus needs a whole number", ""),
         (lambda: client.nodes.create("x", cpus=2, max_cpus=1), "cannot be enabled", ""),
+        (lambda: client.nodes.set("euler", open_hours="nights"), "neither days nor", ""),
+        (lambda: client.nodes.set("euler", memory="much"), "is not a size", ""),
+        (lambda: client.nodes.drain("euler", at="Friday"), "is not a day with a time", ""),
         (lambda: client.nodes.drain(3), "a node, or its name, is needed, not 3", ""),  # type: ignore[arg-type]
         (lambda: client.users.set(), "nothing to change was given", ""),
         (lambda: client.users.get("bob"), 'no user "bob"', "client.users.create"),

@@ -147,6 +147,13 @@ def test_what_needs_attention(
     assert told(**changes) == [(concern, what, remedy)]
 
 
+def test_a_task_that_waits_until_a_node_opens_needs_nobody() -> None:
+    closed = replace(OFFER, opens_in=3600.0)
+    waiting = replace(WAITING, policy=replace(WAITING.policy, walltime=60.0))
+    for offer in (closed, replace(OFFER, seconds_left=10.0)):
+        assert told(live=(waiting,), offers={Queue.CPU: (offer,)}) == []
+
+
 def test_a_task_is_named_where_it_is_about_one() -> None:
     (found,) = needs(replace(WELL, live=(replace(TASK, hold=HELD),)))
     assert isinstance(found, Attention)

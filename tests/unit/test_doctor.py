@@ -379,6 +379,17 @@ def test_nodes_that_take_nothing() -> None:
     assert only(of_node(pilot=idle, online=False)).verdict is WARNING
     drained = of_node(drained_at=NOW, drained_by="bob", drain_reason="new disk")
     assert drained[-1].remedy == "maestro node resume -n gauss"
+    closed = of_node(
+        open_hours="19:00-07:00",
+        opens_at=NOW + timedelta(hours=7),
+        utc_offset=0,
+        drain_at=NOW,
+        drain_at_by="bob",
+    )
+    assert [each.says for each in closed[1:]] == [
+        f"gauss: drains {NOW:%H:%M} by bob",
+        f"gauss: closed until {NOW + timedelta(hours=7):%H:%M}",
+    ]
     full = of_node(pilot=replace(PILOT, troubles=(troubles.no_room("/x", "disk full"),)))
     assert checks(full) == [(OK, "node"), (WARNING, "pilot")]
     old = of_node(pilot=replace(PILOT, version="0.9"))

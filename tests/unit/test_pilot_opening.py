@@ -34,6 +34,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: datetime = EVENING) -> None:
         self.at, self.opening = at, Opening()
         self.done: list[str] = []
+        self.boottime = 400.0
         monkeypatch.setattr(opening, "now_utc", lambda: self.at)
         monkeypatch.setattr(opening, "monotonic", lambda: 0.0)
         self.watch = OpeningWatch(
@@ -41,6 +42,7 @@ class Machine:
             end_all=self.done.append,
             opened=lambda: self.done.append("opened"),
             tell=lambda: self.done.append("told"),
+            boottime=lambda: self.boottime,
         )
 
     def tick(self, at: datetime | None = None) -> float:
@@ -120,6 +122,11 @@ def test_a_planned_drain_limits_the_time_that_is_left(monkeypatch: pytest.Monkey
     machine.opening.learn(None, 1000.0)
     assert machine.opening.seconds_left(400.0) == 600
     assert machine.opening.seconds_left(1001.0) == 0
+    assert machine.watch.tick(5.0) == 605.0
+    for machine.boottime in (1000.0, 1010.0):
+        assert machine.watch.tick(605.0) == inf
+        machine.opening.learn(None, 1000.1)
+    assert machine.done == ["told", "told"], "of the hours, and once of the drain"
     machine.opening.learn(NIGHTS, 1e9)
     assert machine.opening.seconds_left(400.0) == 10 * 3600
     machine.opening.learn(NIGHTS)

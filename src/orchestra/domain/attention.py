@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -138,7 +138,9 @@ def _live(task: Task, facts: Facts) -> Iterator[Attention]:
     waits = counts.registered + counts.assigned
     if not waits or counts.living or task.state is TaskState.KILL or _nobody_online(facts):
         return
-    if why := why_no_node(Need.of(task), facts.offers[task.queue]):
+    # That nodes are closed now is what somebody wants.
+    offers = [replace(o, opens_in=None, seconds_left=None) for o in facts.offers[task.queue]]
+    if why := why_no_node(Need.of(task), offers):
         yield _of_task(Concern.TASK_WAITS, task, words(f"{title} cannot start. ", why), None)
 
 

@@ -14,6 +14,7 @@ from math import ceil, inf, isinf
 from operator import attrgetter, sub
 from typing import NamedTuple
 
+from orchestra.domain.expected_time import expected_seconds
 from orchestra.domain.resources import WHOLE, Request, Room
 
 
@@ -79,8 +80,7 @@ def seconds_at_most(
     walltime: float | None, timeout: float | None, p95: float | None, grace: float
 ) -> float | None:
     """Return how long a job takes at most, with its grace, as far as is known; None if unknown."""
-    usual = None if p95 is None else 1.25 * p95
-    known = next((seconds for seconds in (walltime, timeout, usual) if seconds is not None), None)
+    known = expected_seconds(walltime, timeout, p95)
     return None if known is None else known + grace
 
 

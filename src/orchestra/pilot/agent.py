@@ -118,6 +118,7 @@ class Agent:
             end_all=self._end_all,
             opened=self._resume_claims,
             tell=self.lease.renew_soon,
+            boottime=boottime,
         )
         self.gpu_watch = GpuWatch(context, self._resume_claims, avoid_busy=options.avoid_busy_gpus)
         self.scratch_duty = ScratchDuty(context, self._resume_claims)

@@ -115,15 +115,30 @@ class OpeningWatch:
         end_all: Callable[[str], None],
         opened: Callable[[], None],
         tell: Callable[[], None],
+        boottime: Callable[[], float],
     ) -> None:
-        """`end_all` ends all attempts, for a reason; `tell` has the database told soon."""
+        """`end_all` ends all attempts, for a reason; `tell` asks and tells the database soon."""
+        self._boottime = boottime
         self._opening, self._end_all, self._opened, self._tell = opening, end_all, opened, tell
         self._look_at = inf
-        self._was_closed = False
+        self._was_closed = self._is_drained = False
         self._change: datetime | None = None
 
     def tick(self, now: float) -> float:
-        """Look at the clock when it is due; return the next wake-up."""
+        """Look at the clocks when that is due; return the next wake-up."""
+        return min(self._look(now), self._drain(now))
+
+    def _drain(self, now: float) -> float:
+        """Ask the database once the moment of a planned drain has come: nothing starts from then on."""
+        if self._opening.drain_at == inf:
+            return inf
+        left = self._opening.drain_at - self._boottime()
+        if left <= 0 and not self._is_drained:
+            self._tell()
+        self._is_drained = left <= 0
+        return inf if left <= 0 else now + left
+
+    def _look(self, now: float) -> float:
         opening = self._opening
         if not opening.is_news and now < self._look_at:
             return self._look_at

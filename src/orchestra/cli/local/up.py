@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -218,8 +219,11 @@ def _new_maximum(wanted: int | None, maximum: int) -> int:
 
 def _node_in_words(node: Node, devices: Sequence[Device]) -> str:
     from orchestra.cli.local import pilots
+    from orchestra.domain.node_text import hours_now
 
     drained = "; drained, so it takes no jobs" if node.drained_at else ""
+    if hours := hours_now(node, datetime.now(UTC)):
+        drained += f"; {hours}"
     return f'this machine, "{node.name}": {pilots.slots_in_words(node, devices)}{drained}'
 
 

@@ -12,6 +12,7 @@ from orchestra.cli.local.doctor.database import Contents
 from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
+from orchestra.domain.node_text import hours_now, planned_drain
 from orchestra.files.local_machine import host
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def assess(contents: Contents, here: ThisMachine, *, agent_lives: bool | None) -
             f"{node.name} was drained {ago(node.drained_at, here.now)} by {node.drained_by}{why}, so it takes no jobs.",
             f"maestro node resume -n {node.name}",
         )
+    for when in (planned_drain(node, here.now), hours_now(node, here.now)):
+        if when:
+            yield ok("node", f"{node.name}: {when}")
     if pilot and node.online and pilot.message:
         yield warning(
             "pilot", f"the pilot of {node.name} reports: {human.one_line(pilot.message, 300)}"
