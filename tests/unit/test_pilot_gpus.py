@@ -220,13 +220,16 @@ def test_gpus_that_fail_or_do_not_answer_are_not_offered(
     library.describe(FORTY, fail={"nvmlDeviceGetCount_v2": nvml.DRIVER_NOT_LOADED})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
     assert agent.look() == ["3", "5"]  # as without the library
+    assert agent.watch.tick(agent.now) == agent.now + LOOK_SELDOM
 
 
 def test_gpus_are_looked_at_seldom_where_no_job_may_use_them(library: Nvml) -> None:
+    library.describe(replace(FORTY, lost=nvml.GPU_IS_LOST))
     agent = FakeAgent(gpu_slots=0)
     begin = agent.now
     assert agent.watch.tick(begin) == float("inf")  # its end wakes the agent
     assert agent.watch.tick(begin) == begin + LOOK_SELDOM
+    assert agent.said == []
     agent.state.enabled[Queue.GPU] = 1
     assert agent.watch.tick(begin) == begin + LOOK_EVERY
     agent.state.enabled[Queue.GPU] = 0

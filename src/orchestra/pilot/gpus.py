@@ -22,7 +22,7 @@ from orchestra.pilot.gpu_processes import Ours, foreign, foreign_by_memory, sees
 log = logging.getLogger(__name__)
 
 LOOK_EVERY, LOOK_SELDOM = 10.0, 300.0
-"""Seconds between two looks at GPUs; and where no job may use them."""
+"""Seconds between two looks at GPUs; and where no job may use any, or there is no driver."""
 
 
 def at_start() -> tuple[Device, ...] | None:
@@ -90,6 +90,7 @@ class GpuWatch:
         self._reader = Reader()
         self._looked_at = -inf
         self._is_looking = False
+        self._has_driver = True
         self._in_use: frozenset[str] = frozenset()
         self._said: dict[str, Trouble] = {}
         context.gpu_meter.is_active = reader.is_installed()
@@ -124,8 +125,9 @@ class GpuWatch:
             self._reader.close()
 
     def _is_needed(self) -> bool:
-        state = self.context.state
-        return bool(state.enabled[Queue.GPU] or self._devices_in_use())
+        if self._devices_in_use():
+            return True
+        return self.context.state.enabled[Queue.GPU] > 0 and self._has_driver
 
     def _ours(self) -> Ours:
         context = self.context
@@ -142,6 +144,7 @@ class GpuWatch:
 
     def _seen(self, looked_at: float, seen: Seen) -> None:
         self._is_looking = False
+        self._has_driver = seen.boards is not None
         self.context.unseen.discard("gpus")
         state = self.context.state
         before = state.found.devices, state.busy_elsewhere
@@ -169,17 +172,21 @@ class GpuWatch:
         return {uuid: who for uuid, who in seen.used_by.items() if uuid not in ours}
 
     def _say(self, seen: Seen, used_by: Mapping[str, str]) -> None:
-        """Show in `node list` which GPUs cannot be used, and why."""
+        """Show in `node list` which GPUs cannot be used, and why, if jobs may use any."""
+        said = self._troubles(seen, used_by) if self.context.state.enabled[Queue.GPU] else {}
+        for gone in self._said.keys() - said.keys():
+            self.context.troubles.pop(gone, None)
+        self.context.troubles.update(said)
+        self._said = said
+
+    def _troubles(self, seen: Seen, used_by: Mapping[str, str]) -> dict[str, Trouble]:
         said = {"gpus": troubles.gpus(seen.trouble)} if seen.trouble else {}
         for words in gpus.failures(seen.boards or ()):
             said[f"gpus {words}"] = troubles.gpus(words)
         names = gpus.names(seen.boards or ())
         for uuid, who in used_by.items():
             said[f"gpus {uuid}"] = troubles.gpu_used(names[uuid], who)
-        for gone in self._said.keys() - said.keys():
-            self.context.troubles.pop(gone, None)
-        self.context.troubles.update(said)
-        self._said = said
+        return said
 
     def _failed(self, error: Exception) -> None:
         log.error("the GPUs could not be looked at", exc_info=error)
