@@ -598,7 +598,10 @@ def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
     assert "timeout changed from none to 2 h by ana" in shown
     assert "at most 2 h a job" in shown
     assert ana.line("task show 0 -o json").json["resources"]["memory_bytes"] == 4 * 10**9
-    assert "note: the task is waiting. " in ana.line("task set 0 --cores 64 --timeout none").err
+    assert (
+        "note: no node can run such a job: 1 node has fewer than 64 CPU slots. The task waits until one can.\n"
+        in (ana.line("task set 0 --cores 64 --timeout none").err)
+    )
     assert ana.line("task set 0 --grace 5s -o json").json == [
         {
             "id": 0,

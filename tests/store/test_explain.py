@@ -10,15 +10,16 @@ import pytest
 
 from orchestra import command_words
 from orchestra.domain.forecast import RunningJobs
+from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services.jobs import explain
 from orchestra.services.nodes import drains
-from orchestra.services.tasks import lifecycle
+from orchestra.services.tasks import lifecycle, settings
 from orchestra.store.driver.database import connect
 from orchestra.store.jobs import explain as store
 from orchestra.store.nodes import queues
-from support.people import as_admin
+from support.people import as_admin, caller
 from support.plans import plan
 from support.server import Server
 from support.world import Pilot, World
@@ -131,6 +132,35 @@ def test_a_node_that_keeps_its_slots_for_a_wide_job_is_named(world: World, pilot
     assert keeps.format("its task") in lines(world, "1/0")
     assert keeps.format("task 1") in lines(world, "0/10")
     assert not any("A slot is free" in line for line in lines(world, "1/0"))
+
+
+def test_what_keeps_nodes_from_it_is_counted(world: World, pilot: Pilot) -> None:
+    world.pilot("second", serve_all=True)
+    world.conn.execute("update node set labels = '{\"rack\": \"3\"}' where name = 'gauss'")
+    task = world.task(20, test_jobs=0)
+    ana = caller(world.conn, "ana")
+    assert settings.change(world.conn, ana, task, NewSettings(constraint="rack=3")).unserved is None
+    world.conduct(2)
+    world.conn.execute("update leader set expires = now() + interval '1 min'")
+    said = "2 nodes: 1 has no rack=3, 1 fits and "
+    assert f"{said}has room now." in lines(world, "0/15")
+    pilot.start(*pilot.claim(cpu=8))
+    assert f"{said}is busy." in lines(world, "0/15")
+    world.conn.execute(
+        "update pilot set opens_at = now() + interval '5 h' where node_id = %s", [pilot.node]
+    )
+    assert "2 nodes: 1 has no rack=3, 1 is closed for 5 h." in lines(world, "0/15")
+    changed = settings.change(
+        world.conn, ana, task, NewSettings(constraint="rack=4", exclusive=True)
+    )
+    assert changed.unserved == "no node can run such a job: 2 nodes have no rack=4"
+    assert f"At present {changed.unserved}." in lines(world, "0/15")
+    world.conn.execute("delete from pilot")
+    world.conn.execute("update person set limit_cpus = 8 where name = 'ana'")
+    assert (
+        "ana has a limit of 8 CPU slots at a time, which is reached: maestro user list."
+        in lines(world, "0/15")
+    )
 
 
 def test_a_job_behind_the_test(world: World, pilot: Pilot) -> None:
@@ -297,6 +327,7 @@ def _cases() -> dict[str, dict[str, object]]:
         "competitors": {"queue": Queue.CPU},
         "offers": {"queue": Queue.CPU, "patience": 15},
         "at_work": {"queue": Queue.CPU},
+        "in_use_of": {"owner": "ana"},
         "kill_request": {**job, "until": None},
         "failed_tests": {"task": 0, "limit": 3},
     }

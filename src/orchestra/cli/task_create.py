@@ -85,6 +85,8 @@ def print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> N
         ctx.out.note(
             "note: your mail is off, so no report is sent; to turn it on: maestro user set --mail on"
         )
+    if preview.unserved and not task.after:
+        return  # nothing else needs to be said of why it waits
     for reason in ask(WhyTaskWaits(task.id)):
         ctx.out.note(f"note: the task is waiting. {command_words.worded(reason)}")
 
@@ -168,6 +170,8 @@ def created_record(task: Task, *, created: bool) -> Record:
 
 def _notes(preview: Preview) -> Iterator[str]:
     """Yield what is valid but may not be intended."""
+    if preview.unserved:
+        yield unserved_note(preview.unserved)
     for kind, said in command_advice.notes(preview.command, preview.sources):
         yield f"{kind}: {clean(said)}"
     if problem := syntax_error(preview.command):
@@ -178,6 +182,11 @@ def _notes(preview: Preview) -> Iterator[str]:
             f'warning: "{clean(image)}" is an image in a registry; the file in the current folder is '
             f"./{clean(image)}"
         )
+
+
+def unserved_note(why: str) -> str:
+    """Return a note that no node could run the jobs of a task."""
+    return f"note: {clean(why)}. The task waits until one can."
 
 
 def syntax_error(command: str) -> str:

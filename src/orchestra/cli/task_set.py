@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from orchestra.cli import task_resources
 from orchestra.cli.argument_types import Amount, at_least, unit_notes, whole
 from orchestra.cli.output import Record, clean
+from orchestra.cli.task_create import unserved_note
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from orchestra.interface.operation import Interface
 
 _T = TypeVar("_T")
+
+
+_PLACES = {
+    *("cores", "cpus", "gpus", "gpu-memory", "memory", "scratch", "exclusive"),
+    *("constraint", "node", "not-node"),
+}
+"""Settings that decide which nodes can run a job."""
 
 
 class _AmountOrNone(Amount):
@@ -209,8 +217,8 @@ def _notes(ask: Interface, done: Changed) -> Iterator[str]:
         return
     if any(change.at_start for change in done.changes):
         yield _started_with(task)
-    if {"cores", "gpus"} & names:
-        yield from _waits(ask, task)
+    if _PLACES & names:
+        yield from [unserved_note(done.unserved)] if done.unserved else _waits(ask, task)
     if "retries" in names and task.counts.failed:
         yield (
             f"Jobs that have failed are not run again: {human.count(task.counts.failed, 'job')}; "

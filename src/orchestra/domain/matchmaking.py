@@ -3,106 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
 
-from orchestra.domain import images
-from orchestra.domain.expected_time import expected_seconds
+from orchestra.domain.exclusions import lack, unserved
 from orchestra.domain.human import count, duration, relative
-from orchestra.domain.models.tasks import Resources, Task
-from orchestra.domain.states import Queue
-from orchestra.domain.troubles import Trouble
+from orchestra.domain.offers import Need, NodeOffer
 from orchestra.domain.wording import Action, Field, Sentence, words
 
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What one job of a task needs from a node.
-
-    Args:
-        revised: its task was changed, which older pilots do not know.
-        seconds: how long it may take, with the grace for its end; None if that is unknown.
-    """
-
-    queue: Queue
-    slots: int
-    account: str
-    image: str | None = None
-    revised: bool = False
-    seconds: float | None = None
-
-    @classmethod
-    def of(cls, task: Task) -> Need:
-        """What each job of a task needs."""
-        need = cls.of_resources(task.queue, task.resources, task.account, task.image)
-        policy = task.policy
-        expected = expected_seconds(policy.walltime, policy.timeout, task.p95_seconds)
-        seconds = None if expected is None else expected + policy.grace
-        return replace(need, revised=task.revision > 1, seconds=seconds)
-
-    @classmethod
-    def of_resources(
-        cls, queue: Queue, resources: Resources, account: str, image: str | None
-    ) -> Need:
-        slots = resources.gpus if queue is Queue.GPU else resources.cores
-        return cls(queue, max(1, slots), account, image)
-
-    @property
-    def kind(self) -> str:
-        """The kind of slot for people: `CPU` or `GPU`."""
-        return self.queue.value.upper()
-
-
-@dataclass(frozen=True, slots=True)
-class NodeOffer:
-    """What a node offers to the jobs of a queue.
-
-    Args:
-        enabled, in_use: slots of that queue.
-        account: the Unix account of its pilot, None if it never had one.
-        serves_all: the pilot takes tasks of all accounts, not only its own.
-        runtimes: the container runtimes of the node, with versions.
-        silent_for: seconds since the pilot's last heartbeat, None if it never had one.
-        leaving: the pilot takes no new jobs.
-        troubles: the problems that the pilot reports.
-        knows_revisions: the pilot runs tasks that were changed.
-        opens_in: seconds until it opens; None while it is open.
-        seconds_left: seconds within which jobs must have ended, because it closes or will be drained; None if neither.
-        keeps_for: the task for whose next job its free slots are reserved.
-    """
-
-    node: str
-    enabled: int
-    in_use: int = 0
-    online: bool = False
-    drained_at: datetime | None = None
-    drained_by: str | None = None
-    drain_reason: str | None = None
-    account: str | None = None
-    serves_all: bool = False
-    runtimes: tuple[str, ...] = ()
-    silent_for: float | None = None
-    leaving: bool = False
-    troubles: tuple[Trouble, ...] = ()
-    keeps_for: int | None = None
-    knows_revisions: bool = True
-    opens_in: float | None = None
-    seconds_left: float | None = None
-
-    @property
-    def free(self) -> int:
-        return max(0, self.enabled - self.in_use)
-
-    def has_time(self, need: Need) -> bool:
-        """Whether such a job can end in time there; one of unknown length may be ended when the node closes."""
-        return (
-            self.seconds_left is None or need.seconds is None or need.seconds <= self.seconds_left
-        )
-
-    def serves(self, account: str, image: str | None) -> bool:
-        """Whether its pilot takes tasks of a Unix account and can run their image."""
-        fits = image is None or any(images.runs(runtime, image) for runtime in self.runtimes)
-        return (self.serves_all or self.account == account) and fits
+__all__ = ["Need", "NodeOffer", "eligible", "why_no_node"]
 
 
 def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
@@ -117,7 +24,8 @@ def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
         and offer.opens_in is None
         and offer.has_time(need)
         and offer.serves(need.account, need.image)
-        and (offer.knows_revisions or not need.revised)
+        and (offer.knows_revisions or not need.is_news)
+        and lack(need, offer) is None
     ]
 
 
@@ -137,7 +45,7 @@ def why_no_node(need: Need, offers: Sequence[NodeOffer]) -> Sentence | None:
             ".",
         )
     left = list(offers)
-    for keep, reason in _steps(need):
+    for keep, reason in _steps(need, offers):
         kept = [offer for offer in left if keep(offer)]
         if not kept:
             return reason(left)
@@ -148,7 +56,7 @@ def why_no_node(need: Need, offers: Sequence[NodeOffer]) -> Sentence | None:
 _Step = tuple[Callable[[NodeOffer], bool], Callable[[Sequence[NodeOffer]], Sentence]]
 
 
-def _steps(need: Need) -> Iterator[_Step]:
+def _steps(need: Need, offers: Sequence[NodeOffer]) -> Iterator[_Step]:
     kind = need.kind
     yield lambda p: p.enabled > 0, lambda _: f"No node has an enabled {kind} slot."
     yield (
@@ -157,6 +65,10 @@ def _steps(need: Need) -> Iterator[_Step]:
             f"A job needs {count(need.slots, f'{kind} slot')}; no node has more than "
             f"{max(offer.enabled for offer in left)}."
         ),
+    )
+    yield (
+        lambda p: lack(need, p) is None,
+        lambda _: f"At present {unserved(need, offers) or 'no node can run such a job'}.",
     )
     yield (
         lambda p: p.online,
@@ -196,9 +108,10 @@ def _steps(need: Need) -> Iterator[_Step]:
         lambda _: f"No node has a container runtime for the image {need.image}.",
     )
     yield (
-        lambda p: p.knows_revisions or not need.revised,
+        lambda p: p.knows_revisions or not need.is_news,
         lambda _: words(
-            "The task was changed, and pilots of an older version do not run it. Start one of this version: ",
+            f"The task {'was changed' if need.revised else 'asks for more than slots'}, and pilots of an older version "
+            "do not run it. Start one of this version: ",
             Action.RUN_PILOT,
             ".",
         ),

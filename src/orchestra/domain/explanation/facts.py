@@ -42,6 +42,8 @@ class Facts:
         competitors: all live tasks of that queue, including its own.
         shares: by user, what decides whose turn it is.
         busy: the running jobs of that queue.
+        free_in: by node, the seconds until such a job could start there, infinity if unknown.
+        limit: the limit of its owner that keeps it from starting, in words.
         failed_tests: the failed test jobs that broke its task.
         asked: the event of the request to end the job or its task.
         held_up: which files it waits for on its node, in sentences.
@@ -63,6 +65,8 @@ class Facts:
     competitors: tuple[Competitor, ...] = ()
     shares: Mapping[str, Share] = field(default_factory=dict)
     busy: tuple[RunningJobs, ...] = ()
+    free_in: Mapping[str, float] = field(default_factory=dict)
+    limit: str | None = None
     test: TestFacts = field(default_factory=TestFacts)
     asked: Event | None = None
     failed_tests: tuple[FailedAttempt, ...] = ()

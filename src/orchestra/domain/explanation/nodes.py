@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from orchestra.domain.exclusions import census
 from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, duration, listed, relative
 from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
@@ -22,6 +23,8 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
     blocked = why_no_node(need, facts.offers)
     if blocked:
         yield blocked
+    if facts.offers and (need.asks_more or any(offer.opens_in for offer in facts.offers)):
+        yield census(need, facts.offers, facts.free_in)
     yield from _named([p for p in offering if p.drained_at], lambda offer: _drained(offer, facts))
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.opens_in is not None], _closed)
@@ -145,9 +148,10 @@ def _mismatches(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
     ]
     if bare:
         yield f"It runs in a container, and {_names(bare)} has no container runtime for its image."
-    older = [offer for offer in available if need.revised and not offer.knows_revisions]
+    older = [offer for offer in available if need.is_news and not offer.knows_revisions]
     if older:
-        yield f"Its task was changed, and {_names(older)} runs an older version, which leaves such tasks alone."
+        news = "was changed" if need.revised else "asks for more than slots"
+        yield f"Its task {news}, and {_names(older)} runs an older version, which leaves such tasks alone."
 
 
 def _names(offers: Sequence[NodeOffer], *, first: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from orchestra.domain import dependencies, forecast
 from orchestra.domain.explanation.facts import Facts, by_whom
@@ -73,6 +74,12 @@ def sentences(facts: Facts) -> Iterator[Sentence]:
         yield from earlier_attempts(facts)
     if facts.task.policy.max_running is not None:
         yield _limit(facts.task.policy.max_running)
+    if facts.limit:
+        yield words(
+            f"{facts.task.owner} has a limit of {facts.limit} at a time, which is reached: ",
+            Action.LIST_USERS,
+            ".",
+        )
     yield from about_nodes(facts)
     if not (facts.settling or facts.task.hold or _waits_for_test(facts)):
         yield from _jobs_ahead_sentences(facts)
@@ -208,12 +215,16 @@ def starts_in(facts: Facts) -> float | None:
         or not facts.task.state.may_claim
         or not facts.conductor
         or facts.task.pending_operation
+        or facts.limit
     ):
         return None
     need = Need.of(facts.task)
     if why_no_node(need, facts.offers):
         return None
     seconds = forecast.starts_in(need, _ahead(facts), facts.offers, facts.busy)
+    if seconds is not None and need.asks_more:
+        fits_in = [facts.free_in.get(each.node, inf) for each in eligible(need, facts.offers)]
+        seconds = None if min(fits_in, default=inf) == inf else max(seconds, min(fits_in))
     if facts.task.policy.max_running is not None and seconds is not None:
         seconds = _with_place(facts, facts.task.policy.max_running, seconds)
     if seconds is None or facts.not_before is None:
@@ -231,6 +242,8 @@ def _with_place(facts: Facts, limit: int, seconds: float) -> float | None:
 def _forecast(facts: Facts) -> Iterator[str]:
     seconds = starts_in(facts)
     waits = facts.not_before is not None and facts.not_before > facts.now
+    if facts.limit:
+        return
     if seconds is None:
         if eligible(Need.of(facts.task), facts.offers) and facts.conductor and not waits:
             yield "There is no estimate of its start yet: too few of the running jobs have ended."

@@ -15,6 +15,7 @@ class Preview:
     Args:
         command: the template; `commands` are those of its first jobs, as their first attempts would run them.
         sources: the source of each tag, except %IN and %OUT.
+        unserved: why no node could run one of its jobs, as the nodes are: "no node can ..."; None if one could.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Preview:
     command: str
     commands: tuple[str, ...]
     sources: tuple[Source, ...]
+    unserved: str | None = None

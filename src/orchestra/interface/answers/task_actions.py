@@ -40,9 +40,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """New settings of a task: the task before and after, what differs, and the failures that count for max_fails."""
+    """New settings of a task: the task before and after, what differs, and the failures that count for max_fails.
+
+    `unserved` is why no node could run one of its jobs, as the nodes are: "no node can ..."; None if one could.
+    """
 
     before: Task
     after: Task
     changes: tuple[SettingChange, ...]
     failures: int
+    unserved: str | None = None

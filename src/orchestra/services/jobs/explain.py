@@ -11,16 +11,22 @@ import psycopg
 from orchestra.domain.explanation import Facts
 from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.models.users import NO_LIMITS
+from orchestra.domain.node_timeline import Timeline
 from orchestra.domain.outcome_text import last_line
+from orchestra.domain.resources import Request
 from orchestra.domain.states import JobState, TaskState
+from orchestra.domain.user_limits import reached
 from orchestra.interface.answers.explanations import Explained
 from orchestra.services.jobs import views
 from orchestra.services.tasks import order, standstill
+from orchestra.store import users as user_store
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import read_one_snapshot
 from orchestra.store.jobs import explain as store
 from orchestra.store.jobs import jobs as job_store
-from orchestra.store.nodes import queues
+from orchestra.store.nodes import queues, reservations
 from orchestra.store.tasks import live_tasks
 from orchestra.store.tasks import tasks as task_store
 
@@ -101,6 +107,8 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         ),
         shares=order.shares_by_name(stand),
         busy=tuple(each.at_work for each in work),
+        free_in=_free_in(conn, task),
+        limit=_limit_reached(conn, task),
         conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,
     )
@@ -109,6 +117,25 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     if task.state is TaskState.KILL:
         facts = replace(facts, asked=store.kill_request(conn, task.id, job.index, facts.now))
     return facts
+
+
+def _free_in(conn: psycopg.Connection, task: Task) -> dict[str, float]:
+    """Return by node the seconds until there is room for a job of a task; infinity if unknown."""
+    request = Request.of(task.queue, task.resources)
+    found = {}
+    for serving in reservations.serving_nodes(conn).nodes:
+        if start := Timeline(serving.host).start(request, 0.0):
+            found[serving.node.name] = start[0]
+    return found
+
+
+def _limit_reached(conn: psycopg.Connection, task: Task) -> str | None:
+    """Return the limit of a task's owner that keeps another job from starting, in words."""
+    owner = user_store.by_name(conn, task.owner)
+    if owner is None or owner.limits == NO_LIMITS:
+        return None
+    request = Request.of(task.queue, task.resources)
+    return reached(owner.limits, store.in_use_of(conn, task.owner), request)
 
 
 def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:

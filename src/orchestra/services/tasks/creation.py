@@ -15,8 +15,10 @@ from orchestra.domain import command, images
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused, about
+from orchestra.domain.exclusions import unserved
 from orchestra.domain.goals import parse_goal
 from orchestra.domain.human import count
+from orchestra.domain.matchmaking import Need
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
@@ -43,6 +45,7 @@ from orchestra.store import datasets as dataset_store
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
+from orchestra.store.nodes import queues
 from orchestra.store.tasks import chains, creation, task_mutations
 from orchestra.store.tasks import tasks as store
 
@@ -162,6 +165,7 @@ def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> Preview:
             for index, path in enumerate(configs)
         ),
         sources=sources,
+        unserved=unserved(Need.of_new(planned.new), queues.offers(conn, planned.new.queue)),
     )
 
 

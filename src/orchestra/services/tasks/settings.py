@@ -6,6 +6,8 @@ import psycopg
 
 from orchestra.domain import task_settings
 from orchestra.domain.caller import Caller
+from orchestra.domain.exclusions import unserved
+from orchestra.domain.matchmaking import Need
 from orchestra.domain.models.task_settings import NewSettings, SettingChange
 from orchestra.domain.models.tasks import Task
 from orchestra.interface.answers.task_actions import Changed
@@ -14,7 +16,7 @@ from orchestra.services.tasks.actions import own_task
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.nodes import reservations
+from orchestra.store.nodes import queues, reservations
 from orchestra.store.tasks import revisions, task_mutations
 
 
@@ -40,7 +42,8 @@ def change(conn: psycopg.Connection, caller: Caller, task: int, given: NewSettin
         if changes:
             _apply(conn, locked, before, after, changes, caller.name)
             after = own_task(conn, caller, task)
-        return Changed(before, after, changes, task_mutations.failures(conn, task))
+        no_node = unserved(Need.of(after), queues.offers(conn, after.queue))
+        return Changed(before, after, changes, task_mutations.failures(conn, task), no_node)
 
     return in_transaction(conn, work)
 

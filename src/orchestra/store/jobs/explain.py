@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain.explanation import KeeperLease
+from orchestra.domain.fair_share import Load
 from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.matchmaking import Need
 from orchestra.domain.models.events import Event
@@ -79,6 +80,11 @@ def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
         )
         for row in fetch(conn, SQL.at_work, {"queue": queue})
     ]
+
+
+def in_use_of(conn: psycopg.Connection, owner: str) -> Load:
+    """Return what the jobs of a user take that nodes hold: their number, CPU slots and GPUs."""
+    return Load(**fetch(conn, SQL.in_use_of, {"owner": owner})[0])
 
 
 def in_use(work: Sequence[Work]) -> dict[str, int]:

@@ -30,6 +30,16 @@ cross join lateral status_counts(t.id) as c
 where t.ended_at is null and t.queue = %(queue)s
 order by t.id
 
+-- name: in_use_of
+-- What the jobs of a user take that nodes hold. Walks attempt_open.
+select
+    count(*) as jobs, coalesce(sum(r.cpus), 0)::integer as cpus, coalesce(sum(r.gpu_milli_taken), 0)::integer as gpu_milli
+from attempt a
+join task t on t.id = a.task_id
+join person p on p.id = t.owner_id
+join revision r on r.task_id = a.task_id and r.number = a.revision
+where is_open(a) and p.name = %(owner)s
+
 -- name: at_work
 -- The jobs of a queue that nodes hold, by task. Walks attempt_open: never more than the nodes have slots and claims
 -- ahead.

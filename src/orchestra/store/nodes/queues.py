@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 
+from orchestra.domain.labels import labels_of
 from orchestra.domain.matchmaking import NodeOffer
+from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.queues import QueuedJob
+from orchestra.domain.node_room import capacity
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
+from orchestra.store.nodes.nodes import found_from_json
 from orchestra.store.work.pilot_troubles import with_troubles
 
 SQL = load("tasks/tasks")
@@ -39,8 +44,23 @@ def offers(
     """Return what each node offers to a queue; `in_use` is the number of used slots by node, if needed."""
     return [
         NodeOffer(
-            **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
+            **_found(row) | with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
             in_use=(in_use or {}).get(row["node"], 0),
         )
         for row in fetch(conn, SQL.offers, {"queue": queue})
     ]
+
+
+def _found(row: dict[str, Any]) -> dict[str, Any]:
+    """Take what a node has out of its row; return its room and its labels."""
+    node = Node(
+        row.pop("id"),
+        row["node"],
+        Slots(cpus := row.pop("cpu_enabled"), cpus),
+        Slots(gpus := row.pop("gpu_enabled"), gpus),
+        row.pop("created_at"),
+        memory_bytes=row.pop("memory_bytes"),
+        labels=row.pop("labels"),
+        found=found_from_json(row.pop("found")),
+    )
+    return {"room": capacity(node), "labels": labels_of(node)}

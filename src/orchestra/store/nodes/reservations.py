@@ -14,9 +14,10 @@ from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.queues import ReservedNode
 from orchestra.domain.models.tasks import Resources
+from orchestra.domain.node_room import capacity
 from orchestra.domain.node_timeline import Host, Running, Spare, seconds_left
 from orchestra.domain.reservation_plan import Reservation
-from orchestra.domain.resources import WHOLE, DeviceRoom, Request, Room
+from orchestra.domain.resources import Request
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -88,27 +89,9 @@ def _serving(row: Mapping[str, Any], running: Sequence[tuple[float, Running]]) -
         runtimes=tuple(row["runtimes"]),
     )
     oldest_first = sorted(running, key=lambda each: -each[0])
-    room = _room(node, row["seconds_left"])
+    seconds = row["seconds_left"]
+    room = capacity(node, inf if seconds is None else seconds)
     return ServingNode(Host(node.id, room, [job for _, job in oldest_first]), node, offer)
-
-
-def _room(node: Node, seconds: float | None) -> Room:
-    """What a node has when it is idle, by its operator and by what its pilot finds."""
-    found = node.found
-    enabled = node.gpu.enabled
-    devices = (
-        (DeviceRoom(),) * enabled
-        if found.devices is None
-        else tuple(DeviceRoom(WHOLE, device.memory_bytes) for device in found.devices[:enabled])
-    )
-    memory = [size for size in (node.memory_bytes, found.memory_bytes) if size is not None]
-    return Room(
-        cpus=node.cpu.enabled,
-        devices=devices,
-        memory_bytes=min(memory, default=None),
-        scratch_bytes=found.scratch_bytes,
-        seconds_left=inf if seconds is None else seconds,
-    )
 
 
 def held(conn: psycopg.Connection, *, lock: bool = False) -> list[Reservation]:

@@ -119,12 +119,17 @@ def _page(
         datasets=sorted(names, key=lambda name: not name.startswith(mine))[:SUGGESTED],
         preview=preview,
         first=first_in_words(new.policy, preview.jobs) if new and preview else "",
-        notes=[each for _, each in notes(preview.command, preview.sources)] if preview else [],
+        notes=_notes(preview) if preview else [],
         sent={name: form.text(name) for name in task_form.FIELDS if form.text(name)},
         key=secrets.token_urlsafe(24),
         error=error,
         wrong=wrong if wrong in task_form.FIELDS else None,
     )
+
+
+def _notes(preview: Preview) -> list[str]:
+    unserved = [f"{preview.unserved}. The task waits until one can."] if preview.unserved else []
+    return [*unserved, *(said for _, said in notes(preview.command, preview.sources))]
 
 
 ENDPOINTS = (
