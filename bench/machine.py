@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +64,28 @@ def tree_seconds(pid: int) -> float:
         with suppress(OSError):
             used += cpu_seconds(child)
     return used
+
+
+def helpers_seconds(pid: int, but: int) -> float:
+    """Return the processor time of a process's descendants, ended ones included, without `but` and its own."""
+    used = waited_seconds(pid)
+    for child in children_of(pid):
+        if child != but:
+            with suppress(OSError):
+                used += cpu_seconds(child) + helpers_seconds(child, but)
+    return used
+
+
+@contextmanager
+def spinning(processes: int) -> Iterator[None]:
+    """Keep processors busy meanwhile, as another user's program would."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def memory(pid: int) -> tuple[int, int]:
