@@ -44,6 +44,8 @@ def test_hours_are_told_by_the_nodes_own_clock() -> None:
     assert hours_now(is_open, NOW) == "open until Sat 07:00"
     assert hours_now(NODE, NOW) == "open 19:00-07:00 every day, all of sat and all of sun"
     assert hours_now(replace(NODE, open_hours=None), NOW) is None
+    later = replace(NODE, open_hours="full\nmoon")
+    assert hours_now(later, NOW) == "open full\\nmoon"
     old = replace(NODE, keeps_hours=False, version="0.2.0")
     assert hours_now(old, NOW) == "its pilot, version 0.2.0, does not keep to its hours"
 

@@ -13,8 +13,7 @@ from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
 from orchestra.domain import gpus, human
 from orchestra.domain.labels import found_labels, in_words, shown_labels
-from orchestra.domain.node_text import hours_now, planned_drain
-from orchestra.domain.opening_hours import parse
+from orchestra.domain.node_text import hours_in_words, hours_now, planned_drain
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -159,7 +158,7 @@ def _memory(node: Node) -> str | None:
 
 def _hours(node: Node) -> str:
     now = hours_now(node, datetime.now(UTC))
-    hours = f"open {parse(node.open_hours or '').in_words}"
+    hours = f"open {hours_in_words(node.open_hours or '')}"
     return hours if now == hours else f"{hours}; {now}"
 
 

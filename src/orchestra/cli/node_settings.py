@@ -9,6 +9,7 @@ from orchestra.cli.argument_types import whole
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
 from orchestra.domain.labels import in_words, parse_label
+from orchestra.domain.node_text import hours_in_words
 from orchestra.domain.quantities import parse_size
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def confirm_closing(ctx: Context, ask: Interface, names: Sequence[str], hours: s
     if hours is None:
         return
     ended = sum(ask(AttemptsEndedByHours(name, hours)) for name in names)
-    it_is = "it is" if len(names) == 1 else "some are"
+    closed = f"node {names[0]} is" if len(names) == 1 else "some of these nodes are"
     question = (
-        f"End {human.count(ended, 'job')} now, since {it_is} closed then? They run again elsewhere or later, "
-        "at no cost of a retry."
+        f"By these hours, {closed} closed now. End {human.count(ended, 'job')} there? They run again elsewhere or "
+        "later, which costs no retry."
     )
     if ended and not ctx.out.ask(question, yes=ctx.args.yes):
         raise Cancelled
@@ -105,18 +106,11 @@ def _parts(node: Node, nodes: Sequence[Node], settings: NodeSettings) -> Iterato
     if settings.memory_bytes is not None:
         yield f"memory {human.size(node.memory_bytes) if node.memory_bytes else 'as found'}"
     if settings.open_hours is not None:
-        yield hours_in_words(node)
+        yield f"open {hours_in_words(node.open_hours)}" if node.open_hours else "always open"
     if settings.nice is not None:
         yield f"nice {node.nice}"
     if settings.labels:
         yield _labels_in_words(nodes)
-
-
-def hours_in_words(node: Node) -> str:
-    """`open 19:00-07:00 every day`, `always open`."""
-    from orchestra.domain.opening_hours import parse
-
-    return f"open {parse(node.open_hours).in_words}" if node.open_hours else "always open"
 
 
 def _labels_in_words(nodes: Sequence[Node]) -> str:

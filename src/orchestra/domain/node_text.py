@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
 
+from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.models.nodes import Node
 from orchestra.domain.opening_hours import parse
@@ -36,7 +37,15 @@ def hours_now(node: Node, now: datetime) -> str | None:
         return f"closed until {short_moment(node.opens_at, now, zone)}"
     if node.online and zone and not node.opens_at and node.closes_at and node.closes_at > now:
         return f"open until {short_moment(node.closes_at, now, zone)}"
-    return f"open {parse(node.open_hours).in_words}"
+    return f"open {hours_in_words(node.open_hours)}"
+
+
+def hours_in_words(hours: str) -> str:
+    """`19:00-07:00 every day and all of sat`; hours of a later version, which cannot be read here, as they are."""
+    try:
+        return parse(hours).in_words
+    except BadInput:
+        return one_line(hours)
 
 
 def planned_drain(node: Node, now: datetime, zone: tzinfo | None = None) -> str | None:

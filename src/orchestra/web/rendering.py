@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from orchestra import __version__
 from orchestra.api.call import Call
 from orchestra.api.headers import SECURITY_HEADERS
-from orchestra.domain import gpus, human, labels, node_text, opening_hours, resource_text
+from orchestra.domain import gpus, human, labels, node_text, resource_text
 from orchestra.domain.identities import Identity
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.models.nodes import Node
@@ -124,7 +124,7 @@ def environment() -> Environment:
         needs_in_words=resource_text.needs_in_words,
         labels=labels.in_words,
         hours_now=_hours_now,
-        hours_in_words=_hours_in_words,
+        hours_in_words=node_text.hours_in_words,
         found_labels=labels.found_labels,
         shown_labels=labels.shown_labels,
         gpus=gpus.in_words,
@@ -156,10 +156,6 @@ def _ago(context: Context, at: datetime) -> str:
 @pass_context
 def _hours_now(context: Context, node: Node) -> str:
     return node_text.hours_now(node, context["now"]) or ""
-
-
-def _hours_in_words(hours: str) -> str:
-    return opening_hours.parse(hours).in_words
 
 
 @pass_context
