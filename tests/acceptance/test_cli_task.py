@@ -598,16 +598,22 @@ def test_settings_are_changed_while_a_task_lives(ana: Maestro) -> None:
     assert "timeout changed from none to 2 h by ana" in shown
     assert "at most 2 h a job" in shown
     assert ana.line("task show 0 -o json").json["resources"]["memory_bytes"] == 4 * 10**9
-    assert (
-        "note: no node can run such a job: 1 node has fewer than 64 CPU slots. The task waits until one can.\n"
-        in (ana.line("task set 0 --cores 64 --timeout none").err)
-    )
+    assert "note: the task is waiting. " in ana.line("task set 0 --cores 64 --timeout none").err
+    ana.line("node create -n gauss -ec 2")
+    unserved = "note: no node can run such a job: 1 node has {}. The task waits until one can.\n"
+    wide = ana(*CREATE, "-t", "wide", "--exec", EXEC, "-q", "--cores", "64")
+    assert unserved.format("fewer than 64 CPU slots") in wide.err
+    set_ = ana.line("task set 0 --constraint gpu=a100 --cores 2")
+    assert set_.err.endswith(unserved.format("no gpu=a100"))
+    explained = ana.line("job explain 0/0").out
+    assert "At present no node can run such a job: 1 node has no gpu=a100." in explained
+    assert "no node" not in ana.line("task set 0 --constraint none --priority 4").err
     assert ana.line("task set 0 --grace 5s -o json").json == [
         {
             "id": 0,
             "name": "user.ana.mlp",
             "state": "REGISTERED",
-            "revision": 4,
+            "revision": 6,
             "changes": [{"setting": "grace", "from": "30 s", "to": "5.0 s"}],
         }
     ]

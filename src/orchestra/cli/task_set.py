@@ -217,8 +217,10 @@ def _notes(ask: Interface, done: Changed) -> Iterator[str]:
         return
     if any(change.at_start for change in done.changes):
         yield _started_with(task)
-    if _PLACES & names:
-        yield from [unserved_note(done.unserved)] if done.unserved else _waits(ask, task)
+    if done.unserved and _PLACES & names:
+        yield unserved_note(done.unserved)
+    elif {"cores", "gpus"} & names:
+        yield from _waits(ask, task)
     if "retries" in names and task.counts.failed:
         yield (
             f"Jobs that have failed are not run again: {human.count(task.counts.failed, 'job')}; "

@@ -42,7 +42,7 @@ class Facts:
         competitors: all live tasks of that queue, including its own.
         shares: by user, what decides whose turn it is.
         busy: the running jobs of that queue.
-        free_in: by node, the seconds until such a job could start there, infinity if unknown.
+        free_in: by node, the seconds until such a job could start there, if known.
         limit: the limit of its owner that keeps it from starting, in words.
         failed_tests: the failed test jobs that broke its task.
         asked: the event of the request to end the job or its task.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import isfinite
 from pathlib import PurePosixPath
 
 import psycopg
@@ -120,11 +121,12 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
 
 
 def _free_in(conn: psycopg.Connection, task: Task) -> dict[str, float]:
-    """Return by node the seconds until there is room for a job of a task; infinity if unknown."""
+    """Return by node the seconds until there is room for a job of a task, as far as they are known."""
     request = Request.of(task.queue, task.resources)
     found = {}
     for serving in reservations.serving_nodes(conn).nodes:
-        if start := Timeline(serving.host).start(request, 0.0):
+        start = Timeline(serving.host).start(request, 0.0)
+        if start and isfinite(start[0]):
             found[serving.node.name] = start[0]
     return found
 

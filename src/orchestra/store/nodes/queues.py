@@ -63,4 +63,5 @@ def _found(row: dict[str, Any]) -> dict[str, Any]:
         labels=row.pop("labels"),
         found=found_from_json(row.pop("found")),
     )
-    return {"room": capacity(node), "labels": labels_of(node)}
+    # How much time is left is a column of its own: answers are JSON, which has no infinity.
+    return {"room": capacity(node, seconds_left=0.0), "labels": labels_of(node)}
