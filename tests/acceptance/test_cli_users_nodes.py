@@ -46,6 +46,8 @@ def test_user_create_list_delete(maestro: Maestro) -> None:
     assert limited.out == "user bob: at most 40 CPU slots, 2.5 GPUs at a time; 2 shares\n"
     bob = maestro.line("user list -u bob -o json").json[0]
     assert (bob["limits"], bob["shares"]) == ({"cpus": 40, "gpus": 2.5, "running": None}, 2.0)
+    assert "  limits  40 CPU slots, 2.5 GPUs\n" in maestro.line("user show -n bob").out
+    assert "  limits  none\n" in maestro.line("user show").out
     assert "there is nothing to change" in maestro.refused("user", "limit", "-n", "bob")
     maestro.line("user delete -n bob")
     maestro.line("user delete -n ana")

@@ -47,6 +47,9 @@ user limit -n bob --shares 0
 user limit -n zoe --cpus 1
 user limit -n bob
 user list
+user show
+user show -n bob
+user show -n zoe -o json
 user delete -n ana
 user delete -n bob -x
 user delete -n bob

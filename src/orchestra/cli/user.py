@@ -79,6 +79,29 @@ def user_record(user: User) -> Record:
     }
 
 
+def _show_arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--name", metavar="NAME", help="the user's name (default: you)")
+
+
+def _show(ctx: Context) -> None:
+    from orchestra.interface.me import Me
+    from orchestra.interface.users import GetUser
+
+    with ctx.interface() as ask:
+        user = ask(GetUser(ctx.args.name or ask(Me()).name))
+    ctx.out.item(user, _lines, record=user_record, key=lambda user: user.name)
+
+
+def _lines(user: User) -> list[str]:
+    return [
+        f"{user.name} ({user.email}){', an admin' if user.is_admin else ''}",
+        f"  mail    {'on' if user.mail else 'off'}",
+        f"  shares  {user.shares:g}",
+        f"  limits  {user_limits.in_words(user.limits) or 'none'}",
+        f"  since   {user.created_at:%Y-%m-%d}",
+    ]
+
+
 def _set_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--name", metavar="NAME", help="the user's name (default: you)")
     parser.add_argument("-e", "--email", metavar="ADDRESS", help="e-mail address")
@@ -158,6 +181,14 @@ VERBS = (
         _list,
         _list_arguments,
         example="maestro user list\nmaestro user list -o json",
+        output=True,
+    ),
+    Verb(
+        "show",
+        "show a user with their shares and limits",
+        _show,
+        _show_arguments,
+        example="maestro user show\nmaestro user show -n ana",
         output=True,
     ),
     Verb(
