@@ -148,8 +148,8 @@ class Life(RuleBasedStateMachine):
         busy=st.sets(st.sampled_from(BOARDS), max_size=2),
     )
     def devices_come_and_go(self, gone: set[Device], busy: set[Device]) -> None:
-        self.present = [board for board in BOARDS if board not in gone]
-        self.state.busy_elsewhere = frozenset(board.uuid for board in busy)
+        there = [board for board in BOARDS if board not in gone]
+        self.present = [replace(board, is_busy=board in busy) for board in there]
         self._find()
         self.policy.reset()
         self._work()
@@ -324,7 +324,6 @@ class Life(RuleBasedStateMachine):
         self.policy = ClaimPolicy(paces=dict(self.paces))
         self.state = PilotState(dict(before.enabled), before.found)
         self.state.memory_bytes = before.memory_bytes
-        self.state.busy_elsewhere = before.busy_elsewhere
         self._find()
         for key, process in self.processes.items():
             note = Note.from_json(json.loads(json.dumps(process.note.to_json())))
@@ -360,7 +359,7 @@ class Life(RuleBasedStateMachine):
             for board in its:
                 milli[board] += request.gpu_milli or WHOLE
                 memory[board] += request.vram_bytes
-        usable = [board for board in self.present if board.uuid not in self.state.busy_elsewhere]
+        usable = [board for board in self.present if not board.is_busy]
         if not self.knows_boards:
             usable = [replace(board, memory_bytes=None) for board in BOARDS]
         by_uuid = {board.uuid: board.memory_bytes for board in usable}

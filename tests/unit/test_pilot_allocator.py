@@ -148,12 +148,12 @@ def test_what_can_never_fit_is_named() -> None:
 
 
 def test_a_device_with_others_processes_is_not_offered() -> None:
-    found = state(*in_order(GPU, GPU), gpu=2, devices=boards(A, B, C))
-    found.busy_elsewhere = frozenset({A})
+    first, *others = boards(A, B, C)
+    found = state(*in_order(GPU, GPU), gpu=2, devices=(replace(first, is_busy=True), *others))
     assert [device.uuid for device in devices(found)] == [B, C]
     assert started(found) == [(0, B), (1, C)]
-    found.busy_elsewhere = frozenset({A, B, C})
-    assert len(unfit(found)) == 2
+    all_busy = tuple(replace(each, is_busy=True) for each in boards(A, B, C))
+    assert len(unfit(state(*in_order(GPU, GPU), gpu=2, devices=all_busy))) == 2
 
 
 @pytest.mark.parametrize("name", ["0", "GPU-aaaaaaaa", A])

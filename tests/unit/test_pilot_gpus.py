@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -17,9 +18,10 @@ from uuid import uuid4
 import pytest
 
 from orchestra.domain.gpus import Gpu
-from orchestra.domain.models.nodes import Device
+from orchestra.domain.models.nodes import Device, FoundResources, Node, Slots
 from orchestra.domain.models.work import AttemptKey
-from orchestra.domain.resources import Request
+from orchestra.domain.node_room import capacity, offered
+from orchestra.domain.resources import DeviceRoom, Request, Room
 from orchestra.domain.states import Queue
 from orchestra.pilot import allocator, gpus
 from orchestra.pilot.context import Context, boottime
@@ -90,6 +92,15 @@ def test_without_a_driver_devices_are_those_that_are_named(monkeypatch: pytest.M
     for value, devices in (("", ()), ("1,GPU-a", (Device("1"), Device("GPU-a")))):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
         assert named() == devices
+
+
+def test_a_node_offers_no_gpu_that_others_use() -> None:
+    devices = (Device("A", memory_bytes=40), Device("B", memory_bytes=80, is_busy=True))
+    found = FoundResources(devices=(*devices, Device("C", memory_bytes=20)))
+    node = Node(1, "gauss", Slots(4, 4), Slots(2, 2), datetime.now(UTC), found=found)
+    assert [room.vram_bytes for room in capacity(node).devices] == [40, 80]
+    assert [room.vram_bytes for room in offered(node).devices] == [40, 20]
+    assert offered(replace(node, found=FoundResources())) == Room(4, (DeviceRoom(),) * 2)
 
 
 # The watch
@@ -174,6 +185,7 @@ def test_gpus_are_offered_once_they_were_seen(library: Nvml, agent: FakeAgent) -
 def test_a_gpu_with_another_s_process_is_not_offered(library: Nvml, agent: FakeAgent) -> None:
     library.describe(replace(FORTY, processes=[os.getpid()]), EIGHTY)
     assert agent.look() == ["GPU-80"]
+    assert [device.is_busy for device in agent.state.found.devices or ()] == [True, False]
     (said,) = agent.said
     assert said.startswith(f"GPU 0 is used by {MINE} (")
     assert said.endswith("), which is no job of this node, so no job starts on it")

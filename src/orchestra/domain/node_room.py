@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from orchestra.domain.models.nodes import Node
 from orchestra.domain.resources import WHOLE, DeviceRoom, Room
+
+
+def offered(node: Node, seconds_left: float = inf) -> Room:
+    """What jobs may take of it now if nothing runs on it: its capacity without GPUs that others use."""
+    devices = node.found.devices
+    if devices and any(device.is_busy for device in devices):
+        free = tuple(device for device in devices if not device.is_busy)
+        node = replace(node, found=replace(node.found, devices=free))
+    return capacity(node, seconds_left)
 
 
 def capacity(node: Node, seconds_left: float = inf) -> Room:

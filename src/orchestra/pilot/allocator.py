@@ -16,8 +16,7 @@ def devices(state: PilotState) -> tuple[Device, ...]:
     enabled, found = state.enabled[Queue.GPU], state.found.devices
     if found is None:
         return tuple(Device(str(index)) for index in range(enabled))
-    if state.busy_elsewhere:
-        found = tuple(device for device in found if device.uuid not in state.busy_elsewhere)
+    found = tuple(device for device in found if not device.is_busy)
     return found[:enabled]
 
 

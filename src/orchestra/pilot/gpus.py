@@ -79,7 +79,7 @@ def look(driver: Reader, ours: Ours, *, avoid_busy: bool = True) -> Seen:
 
 
 class GpuWatch:
-    """Looks at the GPUs regularly. It alone sets `found.devices`, `busy_elsewhere` and `device_names` of the state."""
+    """Looks at the GPUs regularly. It alone sets `found.devices` and `device_names` of the state."""
 
     def __init__(
         self, context: Context, resume_claims: Callable[[], None], *, avoid_busy: bool = True
@@ -147,21 +147,21 @@ class GpuWatch:
         self._has_driver = seen.boards is not None
         self.context.unseen.discard("gpus")
         state = self.context.state
-        before = state.found.devices, state.busy_elsewhere
         boards = seen.boards or ()
         state.device_names = {str(at): board.uuid for at, board in enumerate(boards) if board.uuid}
-        if seen.devices != state.found.devices:
-            state.found = replace(state.found, devices=seen.devices)
         if seen.trouble:
             self.context.gpu_meter.give_up()
         else:
             samples = {gpu.uuid: gpu.samples for gpu in seen.visible}
             self.context.gpu_meter.note(looked_at, samples)
         used_by = self._used_by(seen)
-        state.busy_elsewhere = frozenset(used_by)
         self._say(seen, used_by)
-        if before != (state.found.devices, state.busy_elsewhere):
-            log.info("GPUs: %s", _in_words(state.found.devices, used_by))
+        devices = seen.devices
+        if devices is not None:
+            devices = tuple(replace(each, is_busy=each.uuid in used_by) for each in devices)
+        if devices != state.found.devices:
+            state.found = replace(state.found, devices=devices)
+            log.info("GPUs: %s", _in_words(devices, used_by))
             self._resume_claims()
 
     def _used_by(self, seen: Seen) -> dict[str, str]:

@@ -254,7 +254,6 @@ class PilotState:
         found: what the agent finds; `found.devices` are those that it may use, None if their number is not known.
         memory_bytes: what the operator has enabled, None for all that is found.
         nice: what is added to the niceness of jobs.
-        busy_elsewhere: devices on which processes run that are not the node's jobs, by UUID.
         device_names: the UUIDs of devices by the indexes that an agent gave to jobs which knew no UUIDs.
     """
 
@@ -264,7 +263,6 @@ class PilotState:
     draining: bool = False
     memory_bytes: int | None = None
     nice: int = 0
-    busy_elsewhere: frozenset[str] = frozenset()
     device_names: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, attempt: LocalAttempt) -> None:

@@ -23,11 +23,13 @@ class Device:
         uuid: what CUDA_VISIBLE_DEVICES is set to; an index where no UUID is known.
         model: for people and labels, "" if unknown.
         memory_bytes: None if unknown.
+        is_busy: processes compute on it that are no jobs of the node, so none starts on it.
     """
 
     uuid: str
     model: str = ""
     memory_bytes: int | None = None
+    is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

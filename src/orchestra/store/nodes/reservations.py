@@ -14,7 +14,7 @@ from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.queues import ReservedNode
 from orchestra.domain.models.tasks import Resources
-from orchestra.domain.node_room import capacity
+from orchestra.domain.node_room import offered
 from orchestra.domain.node_timeline import Host, Running, Spare, seconds_left
 from orchestra.domain.reservation_plan import Reservation
 from orchestra.domain.resources import Request
@@ -90,7 +90,7 @@ def _serving(row: Mapping[str, Any], running: Sequence[tuple[float, Running]]) -
     )
     oldest_first = sorted(running, key=lambda each: -each[0])
     seconds = row["seconds_left"]
-    room = capacity(node, inf if seconds is None else seconds)
+    room = offered(node, inf if seconds is None else seconds)
     return ServingNode(Host(node.id, room, [job for _, job in oldest_first]), node, offer)
 
 
