@@ -62,6 +62,14 @@ def test_a_request_that_no_node_could_serve(wanted: Need, said: str | None) -> N
     assert bool(reason) == bool(said)
 
 
+def test_a_job_that_takes_longer_than_any_node_is_open() -> None:
+    nights = replace(BIG, open_for=12 * 3600.0)
+    long = replace(need(), seconds=20 * 3600.0)
+    assert unserved(long, (nights, SMALL)) is None
+    assert unserved(long, (nights,)) == "no node can run such a job: 1 node is never open for 20 h"
+    assert unserved(replace(long, seconds=11 * 3600.0), (nights,)) is None
+
+
 def test_one_node_and_none() -> None:
     assert (
         unserved(need(gpus=3), (SMALL,))

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.opening_hours import DAYS, OpeningHours, Part, canonical, parse
+from orchestra.domain.opening_hours import (
+    DAYS,
+    OpeningHours,
+    Part,
+    canonical,
+    longest_window,
+    parse,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ADELAIDE = ZoneInfo("Australia/Adelaide")  # half an hour beside the others; summer is in winter
@@ -177,7 +184,8 @@ def test_it_is_open_exactly_where_a_part_says_so(hours: OpeningHours, at: dateti
 def test_the_longest_window_is_that_of_the_weekend() -> None:
     assert parse("19:00-07:00,sat,sun").longest == (5 + 24 + 24 + 7) * 3600
     assert parse("sun 12:00-24:00,mon 0-1").longest == 13 * 3600
-    assert parse("always").longest == inf
+    assert parse("always").longest == longest_window(None) == longest_window("full moon") == inf
+    assert longest_window("sat") == 24 * 3600
 
 
 def test_hours_are_read_aloud() -> None:

@@ -35,6 +35,9 @@ def lack(need: Need, offer: NodeOffer) -> Exclusion | None:
     for condition in conditions:
         if not condition.holds(offer.labels):
             return _missing(condition)
+    if offer.open_for is not None and (need.seconds or 0) > offer.open_for:
+        hours = about(need.seconds or 0)
+        return Exclusion(f"is never open for {hours}", f"are never open for {hours}")
     if need.request is not None and offer.room is not None:
         short = next(offer.room.needs(need.request), None)
         return None if short is None else _too_little(need.request, short)

@@ -10,7 +10,7 @@ from orchestra.domain import images
 from orchestra.domain.expected_time import expected_seconds
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.placement import ANYWHERE, Placement
-from orchestra.domain.models.tasks import Resources, Task
+from orchestra.domain.models.tasks import Policy, Resources, Task
 from orchestra.domain.resources import Request, Room
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -42,15 +42,14 @@ class Need:
     def of(cls, task: Task) -> Need:
         """What each job of a task needs."""
         need = cls.of_resources(task.queue, task.resources, task.account, task.image)
-        policy = task.policy
-        expected = expected_seconds(policy.walltime, policy.timeout, task.p95_seconds)
-        seconds = None if expected is None else expected + policy.grace
+        seconds = _seconds(task.policy, task.p95_seconds)
         return replace(need, revised=task.revision > 1, seconds=seconds).at(task.placement)
 
     @classmethod
     def of_new(cls, new: NewTask) -> Need:
         """What each job of a task that is not created yet needs."""
-        return cls.of_resources(new.queue, new.resources, new.account, new.image).at(new.placement)
+        need = cls.of_resources(new.queue, new.resources, new.account, new.image)
+        return replace(need, seconds=_seconds(new.policy, None)).at(new.placement)
 
     def at(self, placement: Placement) -> Need:
         """The same, on certain nodes."""
@@ -83,6 +82,11 @@ class Need:
         return self.queue.value.upper()
 
 
+def _seconds(policy: Policy, p95: float | None) -> float | None:
+    expected = expected_seconds(policy.walltime, policy.timeout, p95)
+    return None if expected is None else expected + policy.grace
+
+
 @dataclass(frozen=True, slots=True)
 class NodeOffer:
     """What a node offers to the jobs of a queue.
@@ -96,6 +100,7 @@ class NodeOffer:
         leaving: the pilot takes no new jobs.
         troubles: the problems that the pilot reports.
         knows_revisions: the pilot runs tasks that were changed.
+        open_for: seconds for which it is open without a break, at most; None for always.
         opens_in: seconds until it opens; None while it is open.
         seconds_left: seconds within which jobs must have ended, because it closes or will be drained; None if neither.
         keeps_for: the task for whose next job its free slots are reserved.
@@ -118,6 +123,7 @@ class NodeOffer:
     troubles: tuple[Trouble, ...] = ()
     keeps_for: int | None = None
     knows_revisions: bool = True
+    open_for: float | None = None
     opens_in: float | None = None
     seconds_left: float | None = None
     room: Room | None = None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
+from math import inf
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import listed, one_line
@@ -115,7 +116,7 @@ class OpeningHours:
     def longest(self) -> float:
         """Seconds of its longest window without a break: no job that takes longer can ever end in time."""
         if self.is_always:
-            return float("inf")
+            return inf
         twice = self._open * 2  # a window may go over the end of the week
         return 60.0 * max(map(len, twice.split(b"\0")))
 
@@ -184,6 +185,14 @@ def canonical(text: str) -> str | None:
     """
     hours = parse(text)
     return None if hours.is_always else str(hours)
+
+
+def longest_window(text: str | None) -> float:
+    """Return the seconds of the longest window of stored hours; infinity for none, or if they cannot be read here."""
+    try:
+        return parse(text or ALWAYS).longest
+    except BadInput:  # of a later version
+        return inf
 
 
 def _part(part: str, text: str) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isinf
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.node_room import capacity
+from orchestra.domain.opening_hours import longest_window
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -52,7 +54,8 @@ def offers(
 
 
 def _found(row: dict[str, Any]) -> dict[str, Any]:
-    """Take what a node has out of its row; return its room and its labels."""
+    """Take what a node has out of its row; return its room, its labels and its hours."""
+    hours = row.pop("open_hours")
     node = Node(
         row.pop("id"),
         row["node"],
@@ -64,4 +67,9 @@ def _found(row: dict[str, Any]) -> dict[str, Any]:
         found=found_from_json(row.pop("found")),
     )
     # How much time is left is a column of its own: answers are JSON, which has no infinity.
-    return {"room": capacity(node, seconds_left=0.0), "labels": labels_of(node)}
+    longest = longest_window(hours)
+    return {
+        "room": capacity(node, seconds_left=0.0),
+        "labels": labels_of(node),
+        "open_for": None if isinf(longest) else longest,
+    }

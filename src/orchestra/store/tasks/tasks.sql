@@ -333,7 +333,7 @@ select
     extract(epoch from case when p.opens_at > now() then p.opens_at end - now())::float8 as opens_in,
     extract(epoch from least(case when p.opens_at is null and is_online(p) then p.closes_at end, n.drain_at) - now())::float8
         as seconds_left,
-    n.id, n.created_at, n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, p.found,
+    n.id, n.created_at, n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, n.open_hours, p.found,
     p.message, current_troubles(p) as troubles,
     (select task_id from reservation where node_id = n.id) as keeps_for
 from node n
