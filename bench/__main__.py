@@ -15,6 +15,7 @@ BENCHMARKS = (
     "latency",
     "small_tasks",
     "scale",
+    "simulate",
     "idle",
     "streams",
     "pages",
