@@ -129,6 +129,7 @@ class FakeAgent:
                 workers=self,
                 troubles={},
                 unseen={"gpus"},
+                adopted=True,
                 gpu_meter=self.meter,
                 keepers=SimpleNamespace(handles={}),
             ),
@@ -171,7 +172,9 @@ def agent(library: Nvml) -> Iterator[FakeAgent]:
 
 def test_gpus_are_offered_once_they_were_seen(library: Nvml, agent: FakeAgent) -> None:
     library.describe(FORTY, EIGHTY)
-    assert allocator.devices(agent.state) == ()
+    agent.context.adopted = False
+    assert agent.look() == [], "the jobs of an earlier agent would be taken for others'"
+    agent.context.adopted = True
     assert agent.context.unseen == {"gpus"}
     assert agent.look() == ["GPU-40", "GPU-80"]
     assert agent.context.unseen == set()

@@ -98,9 +98,9 @@ class GpuWatch:
             context.unseen.discard("gpus")
 
     def tick(self, now: float) -> float:
-        """Look when it is due; return the next wake-up."""
+        """Look when it is due; return the next wake-up. Not before all jobs of earlier agents are known."""
         meter = self.context.gpu_meter
-        if self._is_looking or not meter.is_active:
+        if self._is_looking or not meter.is_active or not self.context.adopted:
             return inf
         due = (
             now
