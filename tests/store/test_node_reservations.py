@@ -221,6 +221,23 @@ def test_a_claim_that_takes_from_what_is_spare_waits_for_the_plan(
             )
 
 
+def test_a_node_does_not_wait_in_vain_for_ever(lab: Lab) -> None:
+    """A job should fit there, but the pilot does not take it: it knows of a GPU that has failed, for example."""
+    lab.fill("euler", "gauss")
+    wide = _wide(lab)
+    lab.conduct()
+    assert lab.held(wide) == ["euler"]
+    late = "update reservation set starts_at = now() - interval '61 seconds'"
+    lab.world.conn.execute(late)
+    lab.conduct()
+    assert lab.held(wide) == ["gauss"]
+    lab.world.conn.execute(late)
+    lab.conduct()
+    assert lab.held(wide) == [], "both are left alone for a while"
+    lab.conduct(seconds=600)
+    assert lab.held(wide) == ["euler"]
+
+
 def _lately(lab: Lab) -> dict[str, float]:
     rows = lab.world.conn.execute(
         "select name, lately from recent_use join person on id = person_id"

@@ -19,6 +19,11 @@ EVERY = 1.0
 """Seconds between two plans, at least."""
 PART_OF_TIME = 0.05
 """The part of its time that the conductor spends on plans at most."""
+OVERDUE = 60.0
+"""Seconds after which a job that should fit on its node, and was not taken, is not going to be: pilots know more, such
+as a GPU that has failed, or on which other programs compute. They look for work every 30 s."""
+LEFT_FOR = 600.0
+"""Seconds for which no node waits in vain again for the same task."""
 
 
 class Reservations:
@@ -29,6 +34,7 @@ class Reservations:
         self._due_at = 0.0
         self._may_hold = True
         self._placements: dict[int, Placement] = {}
+        self._in_vain: dict[tuple[int, int], float] = {}
 
     def forget(self) -> None:
         """Look at the reservations at the next tick: another process may have been the conductor meanwhile."""
@@ -48,6 +54,7 @@ class Reservations:
         if not contested and not self._may_hold:
             return set()
         held = reservations.held(conn, lock=True)
+        self._note_in_vain(held, began)
         made = self._plan(conn, ready, held) if contested else []
         self._may_hold = bool(made)
         removed = _write(conn, made, held)
@@ -72,9 +79,17 @@ class Reservations:
                 allowed = self._placement(conn, task.placement)
                 serve = (n for n in there.nodes if _serves(n, task.account, task.image, allowed))
                 hosts[key] = frozenset(each.host.id for each in serve)
-            seconds = task.seconds or 0.0
-            waiting.append(Waiting(task.id, task.request, jobs, hosts[key], seconds))
+            in_vain = {host for of, host in self._in_vain if of == task.id}
+            able = hosts[key] - in_vain if in_vain else hosts[key]
+            waiting.append(Waiting(task.id, task.request, jobs, able, task.seconds or 0.0))
         return plan(waiting, [each.host for each in there.nodes], held)
+
+    def _note_in_vain(self, held: Sequence[Reservation], now: float) -> None:
+        """Note the nodes that wait for a job which should have started: a start stays recorded from when it fits."""
+        self._in_vain = {key: until for key, until in self._in_vain.items() if until > now}
+        self._in_vain |= {
+            (each.task, each.host): now + LEFT_FOR for each in held if each.starts_in < -OVERDUE
+        }
 
     def _placement(self, conn: psycopg.Connection, number: int | None) -> Placement | None:
         if number is None:
