@@ -49,7 +49,7 @@ def _lines(report: JobReport) -> Iterator[str]:
         yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
     for attempt in report.attempts:
         yield from _attempt_lines(attempt, revised=task.revision > 1)
-        if task.revision > 1:
+        if task.revision > 1 or attempt.resources.asks_more:
             yield f"    limits  {', '.join(_limits(attempt))}"
     for reason in report.waits:
         yield f"  waits     {clean(reason)}"
@@ -89,7 +89,7 @@ def _attempt_lines(attempt: Attempt, *, revised: bool) -> Iterator[str]:
 
 
 def _limits(attempt: Attempt) -> Iterator[str]:
-    """Yield what a job of a task that was changed had in this attempt."""
+    """Yield what a job had in this attempt."""
     yield human.count(attempt.cores, "core")
     if gpus := gpus_in_words(attempt.resources):
         yield gpus

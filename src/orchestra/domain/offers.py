@@ -61,14 +61,13 @@ class Need:
         cls, queue: Queue, resources: Resources, account: str, image: str | None
     ) -> Need:
         slots = resources.gpus if queue is Queue.GPU else resources.cores
-        plain = Resources(resources.cores, resources.gpus, resources.memory_bytes)
         return cls(
             queue,
             max(1, slots),
             account,
             image,
             request=Request.of(queue, resources),
-            asks_more=resources != plain,
+            asks_more=resources.asks_more,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from orchestra.domain.exclusions import census
+from orchestra.domain.exclusions import census, unserved
 from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, duration, listed, relative
 from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
@@ -23,7 +23,8 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
     blocked = why_no_node(need, facts.offers)
     if blocked:
         yield blocked
-    if facts.offers and (need.asks_more or any(offer.opens_in for offer in facts.offers)):
+    counts = need.asks_more or any(offer.opens_in for offer in facts.offers)
+    if facts.offers and counts and unserved(need, facts.offers) is None:
         yield census(need, facts.offers, facts.free_in)
     yield from _named([p for p in offering if p.drained_at], lambda offer: _drained(offer, facts))
     yield from _named([p for p in offering if not p.online], _offline)

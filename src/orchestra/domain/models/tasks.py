@@ -39,6 +39,11 @@ class Resources:
     scratch_bytes: int | None = None
     exclusive: bool = False
 
+    @property
+    def asks_more(self) -> bool:
+        """Whether it asks for more than slots and memory."""
+        return self != Resources(self.cores, self.gpus, self.memory_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
