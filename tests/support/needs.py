@@ -12,6 +12,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -121,6 +122,23 @@ def _nvidia_gpu() -> str | None:
     return None if Path("/dev/nvidia0").exists() else "this machine has no NVIDIA GPU"
 
 
+def _network_namespaces() -> str | None:
+    absent = [name for name in ("unshare", "nsenter", "setpriv", "ip") if not shutil.which(name)]
+    if absent:
+        return f"there is no {', no '.join(absent)}"
+    made = subprocess.run(
+        ["unshare", "--net", "--uts", "--mount", "ip", "link", "add", "x", "type", "bridge"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return (
+        f"no network of its own can be made here: {made.stderr.strip()}"
+        if made.returncode
+        else None
+    )
+
+
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
@@ -150,6 +168,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "systemd-analyze": _program("systemd-analyze"),
     "fuse": _fuse,
     "memory cgroup": functools.cache(_memory_cgroup),
+    "network namespaces": functools.cache(_network_namespaces),
     "sklearn": functools.partial(_module, "sklearn"),
 }
 

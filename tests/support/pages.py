@@ -76,7 +76,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 def typed(reader: Maestro, text: str) -> tuple[int, str]:
     """Run commands in a shell, and return the exit status and the output."""
     done = subprocess.run(
-        ["bash", "-c", text],
+        [*reader.within, "bash", "-c", text],
         check=False,
         cwd=reader.folder,
         env=reader.environment(),
@@ -86,7 +86,8 @@ def typed(reader: Maestro, text: str) -> tuple[int, str]:
         text=True,
         timeout=120,
     )
-    return done.returncode, done.stdout.replace(str(reader.home), "/home/ana").rstrip()
+    home = reader.environment()["HOME"]
+    return done.returncode, done.stdout.replace(home, "/home/ana").rstrip()
 
 
 def shape(text: str) -> list[str]:

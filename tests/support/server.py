@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
 import pytest
@@ -95,6 +95,16 @@ class Server:
         """Return the address of the same database over TCP."""
         name = url.partition("/?")[0].rpartition("@/")[2].partition("?")[0]
         return self.tcp_url.replace("/postgres", f"/{name}")
+
+    def reached_at(self, url: str, host: str) -> tuple[str, str]:
+        """Return the path of the server's socket, and a database's address if it were at port 5432 of a host."""
+        where = parse_qs(urlsplit(self.socket_url).query)
+        port = where.get("port", ["5432"])[0]
+        address = urlsplit(self.over_tcp(url))
+        path = f"{where['host'][0]}/.s.PGSQL.{port}"
+        return path, address._replace(
+            netloc=f"{address.netloc.rpartition('@')[0]}@{host}:5432"
+        ).geturl()
 
     def _admin(self) -> psycopg.Connection:
         return connect(self.socket_url, name="tests", statement_timeout=60, lock_timeout=60)
