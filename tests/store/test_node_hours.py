@@ -141,6 +141,15 @@ def test_a_node_takes_what_ends_in_time(world: World) -> None:
     assert claim(630) == [long]
 
 
+def test_parts_of_gpus_and_the_slots_beside_them_are_in_use(world: World) -> None:
+    pilot = world.pilot()
+    world.task(3, test_jobs=0, queue="gpu", gpu_milli=500, cpus_gpu_job=2, memory_bytes=10)
+    world.conduct()
+    pilot.start(*pilot.claim(cpu=8, gpu=2))
+    node = nodes.get(world.conn, "gauss")
+    assert (node.cpu_in_use, node.gpu_in_use, node.memory_in_use) == (6, 2, 30)
+
+
 def test_a_planned_drain_comes_when_its_moment_has_come(world: World) -> None:
     pilot, conn, me = world.pilot(), world.conn, as_admin(world.conn, "ana")
     world.task(jobs=3, test_jobs=0)

@@ -22,10 +22,10 @@ left join lateral (
     select
         count(*) as jobs,
         sum(r.memory_bytes) filter (where a.started_at is not null) as memory,
-        sum(r.slots) filter (where r.queue = 'cpu') as cpu_held,
-        sum(r.slots) filter (where r.queue = 'cpu' and a.started_at is not null) as cpu_started,
-        sum(r.slots) filter (where r.queue = 'gpu') as gpu_held,
-        sum(r.slots) filter (where r.queue = 'gpu' and a.started_at is not null) as gpu_started
+        sum(r.cpus) as cpu_held,
+        sum(r.cpus) filter (where a.started_at is not null) as cpu_started,
+        ceil(sum(r.gpu_milli_taken) / 1000.0)::integer as gpu_held,
+        ceil(sum(r.gpu_milli_taken) filter (where a.started_at is not null) / 1000.0)::integer as gpu_started
     from attempt a
     join revision r on r.task_id = a.task_id and r.number = a.revision
     where a.node_id = n.id and is_open(a)
