@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
 
+from orchestra.conductor.conductor import Conductor
 from orchestra.conductor.order import TaskOrder
 from orchestra.domain.errors import DatabaseBusy
 from orchestra.domain.fair_share import HALF_LIFE
@@ -102,6 +104,16 @@ def test_the_node_that_has_enough_first_waits(lab: Lab) -> None:
     assert row["starts_in"] == pytest.approx(40.0, abs=5)
     assert (row["spare_cpus"], row["spare_gpu_milli"], row["moves"]) == (0, 2000, 0)
     assert (row["spare_memory"], row["spare_scratch"]) == (None, None), "which are not known"
+
+
+def test_the_conductor_plans_in_its_rounds(lab: Lab, database_url: str) -> None:
+    lab.fill("gauss")
+    wide = _wide(lab)
+    with connect(database_url) as mine:
+        conductor = Conductor(threading.Event(), name="test")
+        conductor._begin(mine)
+        conductor._tick()
+    assert lab.held(wide) == ["gauss"]
 
 
 def test_a_whole_node_waits_where_no_duration_is_known(lab: Lab) -> None:
