@@ -72,10 +72,10 @@ def test_an_attempt_is_counted_with_what_it_held_and_used(world: World) -> None:
     [grant] = pilot.claim(cpu=8)
     pilot.start(grant)
     assert world.usage() == {}
-    report(pilot, grant, exit_status=0, seconds=20.0, usage=Usage(30.0, 500))
+    report(pilot, grant, exit_status=0, seconds=20.0, usage=Usage(30.0, 500, 7.0))
     [(place, figures)] = world.usage().items()
     assert place[1:] == (task, 1, pilot.node)
-    assert list(figures) == [3, 0, 1000, 1, 1, 0, 0, 20, 0, 0, 30, 0, 500 * 20]
+    assert list(figures) == [3, 0, 1000, 1, 1, 0, 0, 20, 0, 0, 30, 7, 500 * 20]
     assert world.true_usage() == world.usage()
     names = world.conn.execute("select task, owner, node, queue::text from usage_daily").fetchone()
     assert names == ("user.ana.task", "ana", "gauss", "cpu")

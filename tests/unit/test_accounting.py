@@ -8,7 +8,7 @@ import pytest
 
 from orchestra.domain import accounting
 from orchestra.domain.accounting import first_day, hours, hours_of_both, last_day, parse_keys
-from orchestra.domain.charts.usage import over_time
+from orchestra.domain.charts.usage import every, over_time
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.accounts import UsageKey, UsageRow, Used
 
@@ -91,3 +91,14 @@ def test_the_chart_has_a_line_for_each_of_the_largest_users() -> None:
     assert cpu.series[-1].means[1].mean == 1 + 2 + 3
     assert gpu.title == "GPU hours requested by month"
     assert over_time([], UsageKey.DAY, ()) == []
+
+
+def test_the_axis_has_every_day_or_month() -> None:
+    assert every(UsageKey.DAY, {"2026-11-02", "2026-10-31"}) == [
+        "2026-10-31", "2026-11-01", "2026-11-02"
+    ]  # fmt: skip
+    assert every(UsageKey.MONTH, {"2025-12", "2026-02"}) == ["2025-12", "2026-01", "2026-02"]
+    assert every(UsageKey.DAY, ()) == []
+    row = UsageRow(Used(cpu_requested=60.0), user="ana", day="2026-11-02")
+    [chart] = over_time([row], UsageKey.DAY, ("2026-11-01", "2026-11-02"))
+    assert chart.x.names == ("11-01", "11-02")

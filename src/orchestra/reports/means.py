@@ -51,11 +51,16 @@ def spread(chart: Spread) -> Markup:
         listed(
             line.name or "Means",
             chart.x,
-            ((m.at, f"{short(m.mean)} ± {short(m.deviation)}") for m in line.means),
+            ((m.at, _in_words(m)) for m in line.means),
         )
         for line in chart.series
     )
     return document(chart, HEIGHT + height, told, *axes(frame, chart.x, chart.y), *drawn, *legend)
+
+
+def _in_words(mean: Mean) -> str:
+    spread = f" ± {short(mean.deviation)}" if mean.deviation else ""
+    return f"{short(mean.mean)}{spread}"
 
 
 def _ends(mean: Mean, axis: Axis) -> tuple[float, float]:

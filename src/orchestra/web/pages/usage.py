@@ -13,7 +13,7 @@ from orchestra.api.endpoints import Endpoint
 from orchestra.api.usage import PARAMETERS, USUAL, asked_of
 from orchestra.domain import accounting
 from orchestra.domain.charts.models import Spread
-from orchestra.domain.charts.usage import over_time
+from orchestra.domain.charts.usage import every, over_time
 from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models.accounts import UsageKey
 from orchestra.interface.answers.usage import UsageReport
@@ -68,7 +68,7 @@ def _plots(ask: Interface, question: ListUsage) -> list[Spread]:
     """Return charts over days, if there are few, else over months."""
     for over in (UsageKey.DAY, UsageKey.MONTH):
         found: UsageReport = ask(replace(question, by=(UsageKey.USER, over)))
-        times = sorted({row.key(over) for row in found.rows})
+        times = every(over, {row.key(over) for row in found.rows})
         if over is UsageKey.MONTH or len(times) <= TIMES:
             latest = times[-TIMES:]
             rows = [row for row in found.rows if row.key(over) in latest]
