@@ -40,6 +40,7 @@ class Findings:
 
     queued: int
     server_name: str = "PostgreSQL 18"
+    ahead: int = 0
     rates: dict[int, list[float]] = field(default_factory=dict)
     server: dict[int, list[float]] = field(default_factory=dict)
     fresh: dict[int, float] = field(default_factory=dict)
@@ -48,7 +49,8 @@ class Findings:
 
     @property
     def name(self) -> str:
-        return f"{self.queued:,} queued, {self.server_name}"
+        behind = f" behind {self.ahead:,} refused tasks" if self.ahead else ""
+        return f"{self.queued:,} queued{behind}, {self.server_name}"
 
 
 @contextmanager
@@ -97,11 +99,17 @@ def _touched(conn: psycopg.Connection, observer: psycopg.Connection) -> int:
 
 
 def run(
-    place: Site, queued: int, *, rounds: int, seconds: float, server_name: str = "PostgreSQL 18"
+    place: Site,
+    queued: int,
+    *,
+    rounds: int,
+    seconds: float,
+    server_name: str = "PostgreSQL 18",
+    ahead: int = 0,
 ) -> Findings:
     """Measure in a full database while a snapshot is held open; count pages if possible."""
-    found = Findings(queued, server_name)
-    counts_pages = server_name == "PostgreSQL 18"
+    found = Findings(queued, server_name, ahead)
+    counts_pages = server_name == "PostgreSQL 18" and not ahead
     with old_snapshot(place):
         if counts_pages:
             found.fresh = {batch: buffers(place, batch) for batch in BATCHES}
@@ -126,11 +134,23 @@ def _rate(place: Site, found: Findings, batch: int, seconds: float) -> None:
     print(f"  {found.name}, batches of {batch}: {jobs:.0f} jobs/s", file=sys.stderr)
 
 
-def fill(place: Site, count: int, jobs: int, beside: int) -> int:
-    """Make tasks and one large task, and return how many jobs wait."""
+def fill(place: Site, count: int, jobs: int, beside: int, *, ahead: int = 0) -> int:
+    """Make tasks and one large task, and return how many jobs wait.
+
+    `ahead` of them in the order are tasks of a job that no node takes: half need too much, half may use other nodes.
+    """
     began = time.monotonic()
     with place.connect() as conn:
         conn.execute("set synchronous_commit = off")
+        if ahead:
+            crowd.tasks(
+                conn, "refused", ahead, 1, crowd.dataset(conn, "one", 1, "/v/one"), released=1
+            )
+            conn.execute("update task set cores = 1000 where id % 2 = 0")
+            conn.execute(
+                "with p as (insert into placement (nodes) values ('{elsewhere}') returning id) "
+                "update task set placement_id = p.id from p where task.id % 2 = 1"
+            )
         if beside:
             version = crowd.dataset(conn, "large", beside, "/v/large")
             crowd.tasks(conn, "large", 1, beside, version, released=RELEASED)
@@ -144,10 +164,15 @@ def fill(place: Site, count: int, jobs: int, beside: int) -> int:
 
 
 def section(
-    small: Findings, usual: Findings, large: Findings, labs: Findings | None, rounds: int
+    small: Findings,
+    usual: Findings,
+    behind: Findings,
+    large: Findings,
+    labs: Findings | None,
+    rounds: int,
 ) -> Section:
     """Describe the results; `labs` are those of PostgreSQL 15 with its default settings, if it is installed."""
-    every = [found for found in (usual, labs, large) if found]
+    every = [found for found in (usual, behind, labs, large) if found]
     rows = []
     for batch in BATCHES:
         for found in every:
@@ -191,6 +216,7 @@ def section(
         "Pages are counted for the whole claim, with its triggers and counts, by PostgreSQL for its process.",
         _what_a_snapshot_costs(large),
         "PostgreSQL 15 is Debian's with its default settings, JIT included; 18 is the embedded one.",
+        f"Of the {behind.ahead:,} refused tasks, one half needs more than a node has, the other may use other nodes.",
     ]
     notes += _limits(usual, large)
     bars = {
@@ -256,6 +282,9 @@ def main() -> None:
             small = run(place, fill(place, 1, 1000, 0), rounds=0, seconds=0)
         with site(args.folder) as place:
             usual = run(place, fill(place, 20, 10_000, 0), **options)
+        with site(args.folder) as place:
+            queued = fill(place, 20, 10_000, 0, ahead=1000)
+            behind = run(place, queued, ahead=1000, **options)
         labs = None
         if DEBIAN.is_dir():
             with debian_site(args.folder) as place:
@@ -263,7 +292,7 @@ def main() -> None:
                 labs = run(place, queued, server_name="PostgreSQL 15", **options)
         with site(args.folder) as place:
             large = run(place, fill(place, args.tasks, args.jobs, args.beside), **options)
-    publish(section(small, usual, large, labs, args.rounds), watch, args.docs)
+    publish(section(small, usual, behind, large, labs, args.rounds), watch, args.docs)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,19 @@ class Pilot:
     request: int = 0
     sequence: int = 0
     known: set[Revision] = field(default_factory=set)
+    admissions: work.Admissions = field(default_factory=work.Admissions)
 
     def claim(self, jobs: int) -> tuple[Grant, ...]:
         self.request += 1
-        claim = work.claim(self.conn, self.agent, self.keeper, self.request, Room(jobs), self.known)
+        claim = work.claim(
+            self.conn,
+            self.agent,
+            self.keeper,
+            self.request,
+            Room(jobs),
+            self.known,
+            admissions=self.admissions,
+        )
         self.known |= claim.tasks.keys()
         return claim.grants
 
