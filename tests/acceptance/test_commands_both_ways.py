@@ -222,8 +222,9 @@ _SAME = (
     (r'"(\w*seconds|age|latency)": [\d.]+', r'"\1": SECONDS'),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", "UUID"),
     (r"\d{8}-\d{6}[\w.-]*\.eml|\S+\.eml", "MAIL"),
+    (r" +", " "),
 )
-"""What differs between two runs of a command: times, paths and what is random."""
+"""What differs between two runs of a command: times, paths, what is random, and the width of columns with times."""
 
 
 @pytest.fixture(scope="module")
