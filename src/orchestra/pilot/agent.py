@@ -159,7 +159,6 @@ class Agent:
             self._maintain(now),
             self.claimer.tick(now),
             self.spawner.tick(now),
-            self.scratch_duty.tick(now),
         ]
         self._flush()
         return min(due)
@@ -182,6 +181,7 @@ class Agent:
         return min(
             self.keeper_manager.tick(now),
             self.disk_guard.tick(now),
+            self.scratch_duty.tick(now),
             self.machine_watch.tick(now),
             self.gpu_watch.tick(now),
             self.container_reaper.tick(now),
