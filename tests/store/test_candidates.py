@@ -46,8 +46,8 @@ def test_tasks_without_jobs_to_hand_out_hide_none_that_has_one(world: World) -> 
     emptied(world, tasks(world, 500, name="resting"))
     tasks(world, 100, name="foreign", account="bea")
     tasks(world, 100, name="huge", cores=99)
-    slots_to_request = tasks(world, 3)
-    assert taken(world.pilot().claim_answer(cpu=8)) == slots_to_request
+    made = tasks(world, 3)
+    assert taken(world.pilot().claim_answer(cpu=8)) == made
 
 
 def test_five_thousand_candidates_are_read_within_a_second(world: World) -> None:
@@ -71,7 +71,7 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
     monkeypatch.setattr(queue_claim, "TASKS_AT_MOST", 20)
     monkeypatch.setattr(queue_claim, "FURTHER_PAGE", 20)
     emptied(world, tasks(world, 90, name="resting"))
-    slots_to_request = tasks(world, 2)
+    made = tasks(world, 2)
     pilot, policy, answers = world.pilot(), ClaimPolicy(), list[Claim]()
     while not policy.exhausted:
         pilot.request += 1
@@ -81,7 +81,7 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
             )
         )
         policy.record_claim(CPU, [], answers[-1])
-    assert [task for answer in answers for task in taken(answer)] == slots_to_request
+    assert [task for answer in answers for task in taken(answer)] == made
     assert [bool(answer.more) for answer in answers] == [True, True, False]
 
 
@@ -90,7 +90,7 @@ def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
 ) -> None:
     monkeypatch.setattr(queue_claim, "LOOKS_AT_MOST", 5)
     emptied(world, tasks(world, 12, name="resting"))
-    (slots_to_request,) = tasks(world, 1)
+    (made,) = tasks(world, 1)
     pilot = world.pilot()
     places, after = [], None
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
         answer = work.claim(world.conn, pilot.agent, pilot.keeper, pilot.request, ROOM, after=after)
         after = answer.more
         places.append(taken(answer))
-    assert places == [[], [], [slots_to_request]]
+    assert places == [[], [], [made]]
     assert after == {}
 
 

@@ -65,4 +65,5 @@ class MachineWatch:
 
     def _failed(self, error: Exception) -> None:
         self._is_looking = False
+        self.context.unseen.discard("machine")  # what is known of it is stored all the same
         log.error("this machine could not be looked at: %s", error)

@@ -127,7 +127,7 @@ def _troubles(offer: NodeOffer) -> str:
 
 def _reserves(offer: NodeOffer, facts: Facts) -> str:
     whose = "its task" if offer.keeps_for == facts.task.id else f"task {offer.keeps_for}"
-    return f"Node {offer.node} reserves its free slots for the next job of {whose}, which needs more of them."
+    return f"Node {offer.node} waits for the next job of {whose}, and starts others only if they do not delay it."
 
 
 def _mismatches(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
