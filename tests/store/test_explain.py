@@ -128,7 +128,9 @@ def test_a_node_that_keeps_its_slots_for_a_wide_job_is_named(world: World, pilot
     world.conduct(2)
     world.reserve()
     assert pilot.claim(cpu=2) == ()
-    keeps = "Node gauss waits for the next job of {}, and starts others only if they do not delay it."
+    keeps = (
+        "Node gauss waits for the next job of {}, and starts others only if they do not delay it."
+    )
     assert keeps.format("its task") in lines(world, "1/0")
     assert keeps.format("task 1") in lines(world, "0/10")
     assert not any("A slot is free" in line for line in lines(world, "1/0"))
