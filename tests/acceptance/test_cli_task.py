@@ -256,6 +256,7 @@ SHOWN = {
     "origin": type(None),
     "policy": dict,
     "resources": dict,
+    "placement": dict,
     "run": int,
     "revision": int,
     "test_started_at": type(None),

@@ -153,7 +153,7 @@ def test_a_log_is_text_in_colours(site: Site, page: Page, browser: Browser) -> N
     page.locator("[data-part=find]").fill("LINE 19")
     page.locator("[data-part=only]").check()
     expect(page.locator("[data-part=hits]")).to_have_text("111 lines match")
-    assert page.locator(".chunk > div:visible").count() == 111
+    expect(page.locator(".chunk > div:visible")).to_have_count(111)
     hit = page.locator(".chunk > div:visible").nth(1)
     assert hit.text_content() == "line 190"
     assert hit.get_attribute("data-n") == "195"
