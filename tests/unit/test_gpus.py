@@ -302,6 +302,27 @@ def test_without_the_library_nothing_is_started(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(reader, "LIBRARY", "libnvidia-ml-of-no-machine.so")
     monkeypatch.setattr(reader, "is_installed", reader.is_installed.__wrapped__)
     monkeypatch.setattr(reader, "_start", lambda: pytest.fail("a process was started"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert reader.look() is None
+
+
+def test_without_the_library_the_program_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(reader, "is_installed", lambda: False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(
+        "#!/bin/sh\ncat <<E\nGPU 0: Tesla T4 (UUID: GPU-1)\nGPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-2)\n"
+        "  MIG 3g.20gb     Device  0: (UUID: MIG-a)\n  MIG 3g.20gb     Device  1: (UUID: MIG-b)\nE\n"
+    )
+    smi.chmod(0o755)
+    parts = tuple(Gpu(f"MIG-{name}", "NVIDIA A100-SXM4-40GB MIG 3g.20gb") for name in "ab")
+    assert reader.look() == (
+        Gpu("GPU-1", "Tesla T4"),
+        Gpu("GPU-2", "NVIDIA A100-SXM4-40GB", parts=parts),
+    )
+    smi.write_text("#!/bin/sh\necho NVIDIA-SMI has failed; exit 9\n")
     assert reader.look() is None
 
 

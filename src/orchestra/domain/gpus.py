@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -61,6 +62,25 @@ class Gpu:
         if self.parts is not None:
             named["parts"] = [part.to_json() for part in self.parts]
         return {name: value for name, value in named.items() if value not in (None, "")}
+
+
+# GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5a...)
+#   MIG 3g.20gb     Device  0: (UUID: MIG-c6...)
+_LISTED = re.compile(r"GPU \d+: (?P<model>.*?)( \(UUID: (?P<uuid>[^)\s]+)\))?\s*$")
+_PART = re.compile(r"\s+(?P<name>MIG \S+)\s.*\(UUID: (?P<uuid>[^)\s]+)\)")
+
+
+def listed(text: str) -> tuple[Gpu, ...]:
+    """Parse the output of `nvidia-smi -L`."""
+    boards: list[Gpu] = []
+    for line in text.splitlines():
+        if found := _LISTED.match(line):
+            boards.append(Gpu(found["uuid"] or "", found["model"]))
+        elif boards and (found := _PART.match(line)):
+            last = boards[-1]
+            part = Gpu(found["uuid"], f"{last.model} {found['name']}")
+            boards[-1] = replace(last, parts=(*(last.parts or ()), part))
+    return tuple(boards)
 
 
 def visible_devices(value: str | None) -> tuple[str, ...] | None:

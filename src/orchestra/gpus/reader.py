@@ -17,6 +17,7 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.gpus import Gpu
 from orchestra.domain.human import duration
 from orchestra.domain.secrets import without_secrets
+from orchestra.gpus import program
 
 LIBRARY = "libnvidia-ml.so.1"
 FIRST_WITHIN, NEXT_WITHIN = 20.0, 5.0
@@ -63,11 +64,13 @@ class Reader:
     def look(self, within: float | None = None) -> tuple[Gpu, ...] | None:
         """Return the boards of this machine, in the order of their indexes; None if it has no driver of NVIDIA.
 
+        Without the library they have only the names and UUIDs that nvidia-smi tells.
+
         Raises:
             GpusUnknown: the driver does not answer in time (`within` seconds), or with an error.
         """
         if not is_installed():
-            return None
+            return program.look(FIRST_WITHIN if within is None else within)
         with self._lock:
             answer = self._ask(within)
         if answer.get("absent"):
