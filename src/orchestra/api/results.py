@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,22 +10,17 @@ from typing import Any
 from starlette.responses import Response
 
 from orchestra.api.call import Call
+from orchestra.api.downloads import attachment, parameters
 from orchestra.api.endpoints import Endpoint
 from orchestra.api.operations import API
 from orchestra.domain import result_query, stored_results, where
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import DIRECTIONS, parse_goal
-from orchestra.domain.nearest import nearest
 from orchestra.domain.result_query import ResultQuery
 from orchestra.domain.sheets import Sheet
 from orchestra.interface.results import FindResults
 from orchestra.reports.sheet_files import WRITERS
 
-MEDIA_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "json": "application/json",
-    "parquet": "application/vnd.apache.parquet",
-}
 PARAMETERS = ("where", "group_by", "sort", "best", "direction", "columns")
 
 
@@ -62,13 +56,7 @@ def download(form: str, call: Call) -> Response:
         BadInput, NotFound: a parameter is wrong, or there is no such task.
         Refused: the format is not available.
     """
-    values = dict(call.request.query_params)
-    for name in values:
-        if name not in PARAMETERS:
-            guess = nearest(name, PARAMETERS)
-            raise BadInput(
-                f'there is no parameter "{name}".' + (f' Did you mean "{guess}"?' if guess else "")
-            )
+    values = parameters(call, PARAMETERS)
     query = query_of(values)
     sources = call.ask(FindResults(call.params["word"]))
     stated = parse_goal(sources.task.goal) if sources.task.goal else None
@@ -78,17 +66,8 @@ def download(form: str, call: Call) -> Response:
         _, sheet = result_query.groups(table, query, stated)
     else:
         sheet = result_query.rows(table, query, stated)[0].sheet
-    content = io.BytesIO()
-    WRITERS[form](sheet, content)
     name = re.sub(r"[^\w.-]", "_", sources.task.name, flags=re.ASCII)
-    return Response(
-        content.getvalue(),
-        media_type=MEDIA_TYPES[form],
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}.{form}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return attachment(name, form, sheet)
 
 
 ENDPOINTS = tuple(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from functools import partial
 
 from starlette.responses import Response
 
 from orchestra.api.call import Call
+from orchestra.api.downloads import attachment, parameters
 from orchestra.api.endpoints import Endpoint
 from orchestra.api.operations import API
-from orchestra.api.results import MEDIA_TYPES
 from orchestra.domain import accounting
-from orchestra.domain.errors import BadInput
-from orchestra.domain.nearest import nearest
 from orchestra.interface.usage import ListUsage
 from orchestra.reports.sheet_files import WRITERS
 
@@ -46,24 +43,9 @@ def download(form: str, call: Call) -> Response:
         BadInput, NotFound: a parameter is wrong, or there was no such user.
         Refused: the format is not available.
     """
-    values = dict(call.request.query_params)
-    for name in values:
-        if name not in PARAMETERS:
-            guess = nearest(name, PARAMETERS)
-            raise BadInput(
-                f'there is no parameter "{name}".' + (f' Did you mean "{guess}"?' if guess else "")
-            )
+    values = parameters(call, PARAMETERS)
     report = call.ask(asked_of(values))
-    content = io.BytesIO()
-    WRITERS[form](accounting.sheet(report.rows, report.by), content)
-    return Response(
-        content.getvalue(),
-        media_type=MEDIA_TYPES[form],
-        headers={
-            "Content-Disposition": f'attachment; filename="usage.{form}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return attachment("usage", form, accounting.sheet(report.rows, report.by))
 
 
 ENDPOINTS = tuple(
