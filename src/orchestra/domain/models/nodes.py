@@ -149,6 +149,9 @@ class Node:
         memory_in_use: what its jobs have asked for, in bytes.
         utc_offset: how far its clock is ahead of UTC, in seconds; None if its pilot has not said so.
         keeps_hours: its pilot knows hours; False of a pilot of an older version.
+        pool: the pool that it belongs to, of a node that its pilot has made.
+        ends_at: when the allocation of its pilot ends.
+        gone_at: when that ended: the node is kept for the attempts that ran there, and never comes back.
     """
 
     id: int
@@ -183,6 +186,9 @@ class Node:
     memory_in_use: int = 0
     utc_offset: int | None = None
     keeps_hours: bool = True
+    pool: str | None = None
+    ends_at: datetime | None = None
+    gone_at: datetime | None = None
 
     @property
     def state(self) -> str:

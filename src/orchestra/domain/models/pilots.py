@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from orchestra.domain.models.cluster import DatabaseIdentity
     from orchestra.domain.models.nodes import FoundResources
+    from orchestra.domain.models.pools import AllocationHello
     from orchestra.domain.models.work import AttemptKey
     from orchestra.domain.states import Queue
 
@@ -23,7 +24,8 @@ class PilotHello:
     `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: it gets only
     tasks of that account, unless `serve_all` is set, or `is_root`: root started it and may run everybody's jobs. A
     `successor` continues for an earlier agent and inherits the requests to it, above all the one to stop. `user` is the
-    user who started it. `found` is None until it has looked at its machine.
+    user who started it. `found` is None until it has looked at its machine. In a pool's allocation, `allocation` says
+    which, and the node is made if it is not there.
     """
 
     node: str
@@ -42,6 +44,7 @@ class PilotHello:
     successor: bool = False
     user: str = ""
     found: FoundResources | None = None
+    allocation: AllocationHello | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class HeartbeatReply:
         open_hours: the node's hours (domain/opening_hours.py), None for always.
         drain_in: seconds until the node will be drained, None if that is not planned.
         nice: what is added to the niceness of the node's jobs.
+        idle: seconds without a job after which the pilot asks whether it may leave; None for never.
     """
 
     node_id: int
@@ -108,6 +112,7 @@ class HeartbeatReply:
     open_hours: str | None = None
     drain_in: float | None = None
     nice: int = 0
+    idle: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

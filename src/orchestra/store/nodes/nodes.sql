@@ -13,8 +13,9 @@ select
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use,
     s.name as started_by, u.jobs, n.memory_bytes, n.labels, n.nice, n.open_hours, p.opens_at, p.closes_at,
     n.drain_at, n.drain_at_by, n.drain_at_reason, p.found, coalesce(u.memory, 0)::bigint as memory_in_use, p.utc_offset,
-    coalesce(p.knows_hours = p.agent, true) as keeps_hours
+    coalesce(p.knows_hours = p.agent, true) as keeps_hours, g.name as pool, n.ends_at, n.gone_at
 from node n
+left join pool g on g.id = n.pool_id
 left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
 left join person s on s.id = p.person_id
@@ -35,6 +36,8 @@ left join lateral (
 where n.name = %(name)s
 
 -- name: in_order
+-- Those that are there: not the nodes of allocations that have ended.
+where n.gone_at is null
 order by n.name
 
 -- name: select_pilots

@@ -1,0 +1,1 @@
+"""Pools: how many pilots are wanted of a batch system, and what its words mean. Pure."""
