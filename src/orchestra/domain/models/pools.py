@@ -28,6 +28,7 @@ class PoolSpec:
         gpus: GPUs on each node.
         nodes: machines in one allocation, each with a pilot.
         sbatch: further words for the engine's submission command, each as it is.
+        keep_slurm_env: jobs get the variables of the allocation, such as SLURM_JOB_ID, which are removed otherwise.
     """
 
     queue: Queue = Queue.CPU
@@ -41,6 +42,7 @@ class PoolSpec:
     gpus: int = 0
     nodes: int = 1
     sbatch: tuple[str, ...] = ()
+    keep_slurm_env: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class PoolSettings:
     gpus: int | None = None
     nodes: int | None = None
     sbatch: tuple[str, ...] | None = None
+    keep_slurm_env: bool | None = None
     max_pilots: int | None = None
     min_pilots: int | None = None
     max_pending: int | None = None
@@ -231,7 +234,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool. `live` are its allocations that have not ended; `run_by` is the process that submits for it, if any."""
+    """A pool. The columns of the table `pool` say what most fields are.
+
+    `live` are its allocations that have not ended; `run_by` is the process that submits for it, if any.
+    """
 
     id: int
     name: str
@@ -241,6 +247,7 @@ class Pool:
     spec: PoolSpec
     limits: PoolLimits
     created_at: datetime
+    serves_all: bool = False
     back_off: BackOff = BackOff()
     paused_at: datetime | None = None
     paused_by: str | None = None

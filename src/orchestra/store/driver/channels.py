@@ -16,6 +16,8 @@ WORK = {Queue.CPU: CPU, Queue.GPU: GPU}
 CONDUCTOR = "orchestra_conductor"
 NODE = "orchestra_node"
 """The payload is the id of the node that should renew; empty means every node."""
+POOL = "orchestra_pool"
+"""The payload is the name of a pool that has changed."""
 TAIL = "tail "
 """Prefix of a payload that asks the pilot of attempt TASK/N/K for the end of its log."""
 PART = "part "
@@ -31,6 +33,11 @@ def listen(conn: psycopg.Connection, heard: Heard) -> None:
 
 def listen_as_conductor(conn: psycopg.Connection) -> None:
     conn.execute(SQL.listen_as_conductor)
+
+
+def listen_for_pools(conn: psycopg.Connection) -> None:
+    """Be notified of changed pools, of work, and of what changes tasks."""
+    conn.execute(SQL.listen_for_pools, prepare=False)  # several statements cannot be prepared
 
 
 def read(conn: psycopg.Connection) -> None:

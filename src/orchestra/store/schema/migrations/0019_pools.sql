@@ -1,9 +1,9 @@
 -- Pools: pilots that an engine (a batch system such as Slurm) starts when there is work, and that leave when there is none.
 
 -- engine: which batch system (pools/engines). account: the Unix account whose pilots it has, which is that of the process
--- that submits them; null until one has. spec: what is asked of the engine, with the fields of PoolSpec
--- (domain/models/pools.py). walltime: seconds of an allocation; null for the engine's default. min_work: seconds of work
--- that justify one more pilot. idle: seconds without a job after which a pilot leaves.
+-- that submits them; null until one has. serves_all: they run the jobs of all accounts. spec: what is asked of the engine,
+-- with the fields of PoolSpec (domain/models/pools.py). walltime: seconds of an allocation; null for the engine's default.
+-- min_work: seconds of work that justify one more pilot. idle: seconds without a job after which a pilot leaves.
 -- refusals: submissions that were refused since the last that was accepted. early_ends: allocations that ended before they
 -- ran a job since the last that did. not_before: nothing is submitted until then. trouble: the engine's words about that.
 -- decision: the latest one, with the fields of Decision. deletion: what becomes of its allocations.
@@ -13,6 +13,7 @@ create table pool (
     engine       text not null,
     owner_id     integer references person on delete set null,
     account      text,
+    serves_all   boolean not null default false,
     spec         jsonb not null,
     max_pilots   integer not null check (max_pilots > 0),
     min_pilots   integer not null default 0 check (min_pilots >= 0 and min_pilots <= max_pilots),
