@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. Everything else is installed into .venv, in the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup containers postgresql chromium nginx demo demo-container test docs versions ordeal bench check format constraints clean
+.PHONY: help setup containers postgresql chromium nginx slurm demo demo-container test docs versions ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -64,6 +64,9 @@ postgresql: ## install PostgreSQL 15 of Debian 12 for the tests, without startin
 
 nginx:   ## unpack Debian's nginx for the test of a server behind it (Debian, root)
 	@tools/install-nginx
+
+slurm:   ## install Debian's Slurm for the tests of pools, without starting it (Debian, root)
+	@tools/install-slurm
 
 chromium: ## install Debian's Chromium for the tests of pages (Debian, root)
 	@tools/install-chromium

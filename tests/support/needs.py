@@ -139,6 +139,15 @@ def _network_namespaces() -> str | None:
     )
 
 
+def _slurm() -> str | None:
+    absent = [
+        name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)
+    ]
+    if absent:
+        return f"there is no {', no '.join(absent)} (tools/install-slurm installs it)"
+    return _root() or _network_namespaces()
+
+
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
@@ -165,6 +174,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "nginx": _nginx,
     "chromium": _program("chromium", "tools/install-chromium installs it"),
     "groff": _program("groff", BY_HAND),
+    "slurm": _slurm,
     "systemd-analyze": _program("systemd-analyze"),
     "fuse": _fuse,
     "memory cgroup": functools.cache(_memory_cgroup),
