@@ -47,11 +47,11 @@ class PoolSpec:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many allocations a pool may have, and when.
+    """How many pilots a pool may have, and when.
 
     Args:
-        max_pilots: allocations that exist at once, pending ones among them.
-        min_pilots: allocations that are kept while there is no work.
+        max_pilots: pilots that exist at once, those of pending allocations among them.
+        min_pilots: pilots that are kept while there is no work.
         max_pending: allocations that wait in the engine's queue at once.
         walltime: seconds of an allocation; None for the engine's default.
         min_work: seconds of work that justify one more allocation.
@@ -121,7 +121,8 @@ class AllocationState(StrEnum):
 class Allocation:
     """One submission to an engine. The columns of the table `allocation` say what each field is.
 
-    `pilots` are the names of its nodes, and `running` counts the attempts on them.
+    `seen_at` is when the engine last knew it. `pilots` are the names of its nodes, and `running` counts the attempts on
+    them.
     """
 
     id: UUID
@@ -158,7 +159,8 @@ class BackOff:
 
     Args:
         refusals: submissions that were refused since the last that was accepted.
-        early_ends: allocations that ended before they ran a job, since the last that did.
+        early_ends: how often allocations have ended before they ran a job, since the last that did; those that were
+            submitted together count as one.
         not_before: when the next submission may be made; None for now.
         trouble: what the engine said.
     """
@@ -176,7 +178,8 @@ class Load:
     Args:
         jobs: how many; of a task that is tested, the test jobs alone.
         fit: how many of them an allocation runs at a time; at least 1.
-        typical: seconds that a job takes; None while nothing is measured.
+        typical: seconds that a job takes; while none has ended, the age of the oldest one that runs, since it takes at
+            least that; None while none has started.
     """
 
     task: int
@@ -195,6 +198,7 @@ class Situation:
         serving: what runs now of jobs like these, on any node: room, in allocations of this pool.
         busy_left: seconds of work that are left in the jobs there, in allocations of this pool.
         wait: seconds that an allocation waits in the engine's queue, as the last ones did; None if none has started.
+        nodes: machines in a new allocation, each with a pilot.
         surplus_since: since when there are more pending allocations than needed.
         is_paused: a person, or a fatal answer of the engine, has paused it.
         deletion: it is being deleted.
@@ -208,6 +212,7 @@ class Situation:
     busy_left: float = 0.0
     wait: float | None = None
     back_off: BackOff = BackOff()
+    nodes: int = 1
     surplus_since: datetime | None = None
     is_paused: bool = False
     deletion: Deletion | None = None

@@ -1,0 +1,133 @@
+"""How many more allocations the waiting jobs of a pool are worth. Pure.
+
+Work is counted in allocation-seconds: what one allocation does in a second. Until a new allocation starts, and beside
+it afterwards, the room that serves already takes jobs from the same line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, inf
+
+from orchestra.domain.models.pools import AllocationState, Load, Situation
+
+SHORTEST = 0.001
+"""Seconds that a job takes at least."""
+_LITTLE = 1e-6
+"""Jobs, or allocations, that come from rounding alone."""
+
+
+@dataclass(slots=True)
+class Room:
+    """Room that serves now, in allocations of the pool: when it is free, and when it ends, in seconds from now."""
+
+    size: float
+    free_in: float
+    ends_in: float = inf
+
+    def take(self, seconds: float, typical: float, until: float) -> float:
+        """Take up to so many allocation-seconds of jobs until then, and return how many it has taken.
+
+        Jobs are not taken that would not end before the room does.
+        """
+        whole_jobs = floor((self.ends_in - self.free_in) / typical) if self.ends_in < inf else inf
+        span = min(until - self.free_in, max(0.0, whole_jobs * typical))
+        if span <= 0 or self.size <= 0:
+            return 0.0
+        taken = min(seconds, self.size * span)
+        self.free_in += taken / self.size
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """Some jobs of one task. `seconds` is their work, in allocation-seconds."""
+
+    seconds: float
+    typical: float
+
+    @property
+    def width(self) -> float:
+        """The allocations that run them all at once."""
+        return self.seconds / self.typical
+
+
+def wanted(situation: Situation, *, patient: bool = True) -> int:
+    """Return how many allocations would have work beside those that serve, whatever the limits are.
+
+    Args:
+        patient: an allocation first waits in the engine's queue, and has then work for `min_work` seconds; otherwise it
+            starts at once, and half of that is enough. That is what a pending one is worth: were both the same, small
+            changes of the figures would have allocations submitted and withdrawn in turn.
+    """
+    min_work = situation.limits.min_work * (1.0 if patient else 0.5)
+    wait = (situation.wait or 0.0) if patient else 0.0
+    measured = _worth(_measured(situation.loads), rooms(situation), wait, min_work)
+    return max(measured, 1 if _wants_probe(situation, min_work) else 0)
+
+
+def rooms(situation: Situation) -> list[Room]:
+    """Return the room that serves now: that of each allocation of the pool with an end, and all other."""
+    if situation.serving <= 0:
+        return []
+    free_in = situation.busy_left / situation.serving
+    ends = [
+        (each.ends_at - situation.now).total_seconds()
+        for each in situation.allocations
+        if each.state is AllocationState.SERVING and each.running and each.ends_at
+    ]
+    share = min(1.0, situation.serving / len(ends)) if ends else 0.0
+    other = Room(max(0.0, situation.serving - share * len(ends)), free_in)
+    # Those that end first take jobs first: nothing else could be done with them.
+    return [*(Room(share, free_in, max(0.0, left)) for left in sorted(ends)), other]
+
+
+def _wants_probe(situation: Situation, min_work: float) -> bool:
+    """Whether an allocation is to measure jobs of which none has ever started; one that has just begun may do so."""
+    if not any(load.typical is None and load.jobs > 0 for load in situation.loads):
+        return False
+    began = (each.first_job_at for each in situation.allocations if each.first_job_at)
+    return all((situation.now - at).total_seconds() >= min_work for at in began)
+
+
+def _measured(loads: Iterable[Load]) -> list[_Jobs]:
+    return [
+        _Jobs(
+            load.jobs / max(1, load.fit) * max(SHORTEST, load.typical), max(SHORTEST, load.typical)
+        )
+        for load in loads
+        if load.typical is not None and load.jobs > 0
+    ]
+
+
+def _worth(jobs: list[_Jobs], room: list[Room], wait: float, min_work: float) -> int:
+    """Return how many allocations have work for `min_work` seconds if they start after `wait` seconds."""
+    left = _absorbed(jobs, room, wait)
+    # A job that takes that long is worth an allocation by itself, or the part of one that it fills.
+    width = sum(each.width for each in left if each.typical >= min_work)
+    whole = ceil(width - _LITTLE)
+    beside = [*room, Room(whole - width, wait)]
+    short = _absorbed([each for each in left if each.typical < min_work], beside, wait + min_work)
+    more = whole + _worth_of_short(short, min_work)
+    # However little it is, it is not to wait behind long jobs, nor for an allocation that never comes.
+    return more or (1 if _absorbed(short, room, wait + 2 * min_work) else 0)
+
+
+def _worth_of_short(jobs: Sequence[_Jobs], min_work: float) -> int:
+    if not jobs:
+        return 0
+    at_once = ceil(sum(each.width for each in jobs) - _LITTLE)
+    return min(at_once, floor(sum(each.seconds for each in jobs) / min_work))
+
+
+def _absorbed(jobs: Sequence[_Jobs], room: Sequence[Room], until: float) -> list[_Jobs]:
+    """Return the jobs that still wait then, after the room has taken from the line what it can."""
+    left = []
+    for each in jobs:
+        seconds = each.seconds
+        for one in room:
+            seconds -= one.take(seconds, each.typical, until)
+        if seconds > _LITTLE * each.typical:
+            left.append(_Jobs(seconds, each.typical))
+    return left
