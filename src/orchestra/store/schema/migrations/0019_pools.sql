@@ -69,3 +69,6 @@ alter table node
     add column gone_at timestamptz;
 create index node_of_allocation on node (allocation_id) where allocation_id is not null;
 create index node_there on node (name) where gone_at is null;
+
+-- Events of pools: created, changed, paused, and so on.
+alter table event add column pool_id integer;
