@@ -55,7 +55,7 @@ def test_names_that_cannot_be(conn: psycopg.Connection, name: str) -> None:
 
 def test_a_missing_pool_is_guessed(conn: psycopg.Connection) -> None:
     pools.create(conn, caller(conn), "long", "slurm")
-    with pytest.raises(NotFound, match='there is no pool "lnog". Did you mean "long"?'):
+    with pytest.raises(NotFound, match=r'there is no pool "lnog"\. Did you mean "long"\?'):
         pools.get(conn, "lnog")
 
 
@@ -111,9 +111,7 @@ def test_a_person_who_resumes_a_pool_or_changes_it_does_not_wait_for_its_back_of
 ) -> None:
     ana = caller(conn)
     pools.create(conn, ana, "long", "slurm")
-    back_off = (
-        "update pool set refusals = 3, not_before = now() + interval '4 min', trouble = 'no such QOS'"
-    )
+    back_off = "update pool set refusals = 3, not_before = now() + interval '4 min', trouble = 'no such QOS'"
     conn.execute(back_off)
     assert pools.get(conn, "long").back_off.trouble == "no such QOS"
     pools.change(conn, ana, "long", PoolSettings(max_pilots=2))
@@ -163,7 +161,8 @@ def test_live_allocations_with_their_pilots_and_the_ended_ones(conn: psycopg.Con
     waits, serves = allocation(conn, "long"), allocation(conn, "long", "SERVING")
     over = allocation(conn, "long", "ENDED")
     conn.execute(
-        "insert into node (name, allocation_id, cpu_enabled, cpu_max) values ('long-17-n1', %s, 1, 1)",
+        "insert into node (name, allocation_id, cpu_enabled, cpu_max, gpu_enabled, gpu_max)"
+        " values ('long-17-n1', %s, 1, 1, 0, 0)",
         [serves],
     )
     pool = pools.get(conn, "long")

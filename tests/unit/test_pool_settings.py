@@ -87,7 +87,11 @@ def test_a_pool_of_many_nodes_may_have_as_many_pilots() -> None:
         (PoolSettings(partition="a b"), '"a b" cannot be the value of --partition.', "partition"),
         (PoolSettings(qos="--wrap=x"), '"--wrap=x" cannot be the value of --qos.', "qos"),
         (PoolSettings(account="a\n#SBATCH -p x"), r'"a\n#SBATCH -p x" cannot be the value of --account.', "account"),
-        (PoolSettings(queue=Queue.CPU, gpus=1), "pilots of the queue cpu have no use for GPUs, which --gpus asks for.", "queue"),
+        (
+            PoolSettings(queue=Queue.CPU, gpus=1),
+            "pilots of the queue cpu have no use for GPUs, which --gpus asks for.",
+            "queue",
+        ),
         (PoolSettings(queue=Queue.GPU, gpus=0), "pilots of the queue gpu need at least one GPU.", "gpus"),
         (PoolSettings(gpus=1, gres="gpu:2"), "--gres gpu:2 and --gpus 1 do not agree.", "gpus"),
     ],
@@ -118,12 +122,22 @@ def test_constraints_of_slurm(constraint: str) -> None:
 
 def test_an_engine_that_nobody_knows() -> None:
     assert check_engine("slurm") == "slurm"
-    with pytest.raises(BadInput, match='there is no engine "Slurn". Did you mean "slurm"?'):
+    with pytest.raises(BadInput, match=r'there is no engine "Slurn"\. Did you mean "slurm"\?'):
         check_engine("Slurn")
 
 
 def test_words_for_sbatch_are_joined_with_their_values() -> None:
-    given = ("--exclude", "n1,n2", "-x", "n3", "--exclusive", "--nice=10", "--comment", "my jobs", "-H")
+    given = (
+        "--exclude",
+        "n1,n2",
+        "-x",
+        "n3",
+        "--exclusive",
+        "--nice=10",
+        "--comment",
+        "my jobs",
+        "-H",
+    )
     kept = ("--exclude=n1,n2", "-xn3", "--exclusive", "--nice=10", "--comment=my jobs", "-H")
     assert joined(given) == kept
     assert joined(kept) == kept, "so that a change can be made from what is stored"

@@ -11,7 +11,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models.pools import Deletion, EngineName, Pool, PoolSettings
+from orchestra.domain.models.pools import Deletion, Pool, PoolSettings
 from orchestra.domain.nearest import nearest
 from orchestra.domain.pools.names import check_pool_name
 from orchestra.domain.pools.settings import UNCHANGED, check_engine, of_new, over
@@ -234,7 +234,8 @@ def _typed(name: str) -> str:
 def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     guess = nearest(name, [pool.name for pool in store.everything(conn)])
     return NotFound(
-        f'there is no pool "{human.one_line(name)}".' + (f' Did you mean "{guess}"?' if guess else ""),
+        f'there is no pool "{human.one_line(name)}".'
+        + (f' Did you mean "{guess}"?' if guess else ""),
         hint=words(Action.CREATE_POOL(name=name), " creates one."),
         kind="pool",
         name=name,

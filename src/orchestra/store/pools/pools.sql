@@ -3,7 +3,7 @@
 -- name: select_pools
 -- run_by: the process that holds the duty `pool:NAME`, which submits for it.
 select
-    g.id, g.name, g.engine, o.name as owner, g.account, g.spec, g.max_pilots, g.min_pilots, g.max_pending, g.walltime,
+    g.id, g.name, g.engine, o.name as owner, g.account, g.serves_all, g.spec, g.max_pilots, g.min_pilots, g.max_pending, g.walltime,
     g.min_work, g.idle, g.created_at, g.refusals, g.early_ends, g.not_before, g.trouble, g.paused_at, g.paused_by,
     g.pause_reason, g.decision, g.decided_at, g.deletion, coalesce(l.holder_name, l.holder) as run_by
 from pool g
