@@ -330,6 +330,7 @@ class EngineReport:
         ends_at: when it is over; None if it has not started, or that is unknown.
         hosts: the machines.
         is_hopeless: it can never start, for this reason.
+        is_lost: it is over because a machine does not answer: its processes may go on there.
     """
 
     engine_id: str
@@ -340,6 +341,7 @@ class EngineReport:
     ends_at: datetime | None = None
     hosts: tuple[str, ...] = ()
     is_hopeless: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

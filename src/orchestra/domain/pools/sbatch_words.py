@@ -65,11 +65,20 @@ _OWN = (
     "wrap",
 )
 """Options that Orchestra sets itself, or that would take away what it relies on."""
+_HARMFUL = {
+    "clusters": "its jobs are looked for where squeue looks; set SLURM_CLUSTERS for the process that runs the pool",
+    "dependency": "a pilot must not wait for other jobs",
+    "hold": "a pilot that is held never starts; pause the pool instead",
+}
+"""Options with which a pool would not work, and why."""
 _SHORT = {
-    "a": "array", "A": "account", "c": "cpus-per-task", "C": "constraint", "D": "chdir", "e": "error", "G": "gpus",
-    "h": "help", "i": "input", "J": "job-name", "n": "ntasks", "N": "nodes", "o": "output", "p": "partition",
-    "q": "qos", "Q": "quiet", "t": "time", "v": "verbose", "V": "version", "W": "wait",
+    "a": "array", "A": "account", "c": "cpus-per-task", "C": "constraint", "d": "dependency", "D": "chdir",
+    "e": "error", "G": "gpus", "h": "help", "H": "hold", "i": "input", "J": "job-name", "M": "clusters",
+    "n": "ntasks", "N": "nodes", "o": "output", "p": "partition", "q": "qos", "Q": "quiet", "t": "time",
+    "v": "verbose", "V": "version", "W": "wait",
 }  # fmt: skip
+_SHORT_FLAGS = "IkOsX"
+"""Short options without a value: others may follow in the same word."""
 
 
 def joined(given: Sequence[str]) -> tuple[str, ...]:
@@ -129,14 +138,19 @@ def _check_own(word: str) -> None:
             words(f"{typed} cannot be in ", Field.SBATCH, ", since Orchestra sets it itself."),
             field="sbatch",
         )
+    if name in _HARMFUL:
+        raise BadInput(
+            words(f"{typed} cannot be in ", Field.SBATCH, f": {_HARMFUL[name]}."), field="sbatch"
+        )
 
 
 def _option(word: str) -> tuple[str, str]:
     """Return an option as it was typed, without its value, and its full name as far as that is reserved."""
     if not word.startswith("--"):
-        return word[:2], _SHORT.get(word[1], "")
+        letter = word[1:].lstrip(_SHORT_FLAGS)[:1]
+        return f"-{letter}", _SHORT.get(letter, "")
     name = word[2:].partition("=")[0]
-    reserved = (*_HAS_OPTION, *_OWN)
+    reserved = (*_HAS_OPTION, *_OWN, *_HARMFUL)
     if name in reserved:
         return f"--{name}", name
     return f"--{name}", next((each for each in reserved if each.startswith(name)), "")

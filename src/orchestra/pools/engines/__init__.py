@@ -1,4 +1,7 @@
-"""Engines hand out machines. Each is three verbs, with pure functions at both ends: what is asked, what was said."""
+"""Engines hand out machines. Each is three verbs, with pure functions at both ends: what is asked, what was said.
+
+`check` beside them asks what `submit` would be told. docs/engines.md says how another engine is added.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,27 @@ class EngineSilent(Exception):
 class Engine(Protocol):
     """A batch system, from a machine where its commands are. Each call takes at most `PATIENCE` seconds."""
 
-    kills_all: bool
-    """Whether no process of an allocation outlives it, wherever it has gone."""
+    @property
+    def kills_all(self) -> bool:
+        """Whether no process of an allocation outlives it, wherever it has gone; False while that is unknown.
+
+        It is asked for once, and again only while the engine is silent.
+        """
+        ...
 
     def submit(self, asked: Submission) -> str | Refusal:
         """Submit an allocation; return the engine's id for it, or why it was refused.
 
         Raises:
             EngineSilent: it may have been submitted: look it up by its name before any other.
+        """
+        ...
+
+    def check(self, asked: Submission) -> Refusal | None:
+        """Ask, without submitting it, whether an allocation would be refused. It may still be refused later.
+
+        Raises:
+            EngineSilent: nothing is known.
         """
         ...
 

@@ -1,0 +1,34 @@
+"""The engines, by name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+
+from orchestra.domain.errors import Refused
+from orchestra.domain.models.pools import EngineName
+from orchestra.pools.engines import Engine
+from orchestra.pools.engines.local import LocalEngine
+from orchestra.pools.engines.slurm import PROGRAMS, SlurmEngine
+
+
+def missing(name: EngineName, environ: Mapping[str, str]) -> str | None:
+    """Return which program of an engine is not on the PATH; None if the engine is here."""
+    if name != "slurm":
+        return None
+    path = environ.get("PATH")
+    return next((each for each in PROGRAMS if shutil.which(each, path=path) is None), None)
+
+
+def engine(name: EngineName, environ: Mapping[str, str]) -> Engine:
+    """Return an engine.
+
+    Raises:
+        Refused: its commands are not on this machine.
+    """
+    if program := missing(name, environ):
+        raise Refused(
+            f"Slurm is not on this machine: there is no {program} on the PATH.",
+            hint="Run it where you would run sbatch.",
+        )
+    return SlurmEngine(environ) if name == "slurm" else LocalEngine(environ)

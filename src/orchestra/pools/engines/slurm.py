@@ -1,0 +1,98 @@
+"""Slurm, through its commands: sbatch, squeue, scancel, scontrol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.models.pools import EngineSays, Refusal, Submission
+from orchestra.domain.pools import sbatch_words
+from orchestra.pools.engines import EngineSilent, environments, slurm_answers, slurm_script
+from orchestra.pools.engines.commands import Said, ask
+
+PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
+
+
+class SlurmEngine:
+    """Slurm, on a machine where its commands are.
+
+    Each verb is one command, in an environment without the options that Slurm reads from variables. It answers for all
+    jobs of this account, so that an id that Slurm has forgotten is merely left out.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._asking = environments.for_commands(environ)
+        self._submitting = environments.for_pilots(environ)
+        self._kills_all: bool | None = None
+
+    @property
+    def kills_all(self) -> bool:
+        """Whether slurmd finds all processes of a job: with proctrack/cgroup, those that left its session, too."""
+        if self._kills_all is None:
+            try:
+                self._kills_all = slurm_answers.kills_all(
+                    self._ask("scontrol", "show", "config").output
+                )
+            except EngineSilent:
+                return False
+        return bool(self._kills_all)
+
+    def submit(self, asked: Submission) -> str | Refusal:
+        """Submit an allocation as a batch job; see `Engine`."""
+        if wrong := _wrong_words(asked):
+            return wrong
+        words = slurm_script.arguments(asked)
+        answer = ask(words, self._submitting, slurm_script.script(asked))
+        number = slurm_answers.submitted_id(answer.output)
+        if number is not None:
+            return number
+        if answer.status == 0:
+            raise EngineSilent(
+                f"sbatch printed no id: {slurm_answers.said(answer.output + answer.errors)}"
+            )
+        return _refusal(answer)
+
+    def check(self, asked: Submission) -> Refusal | None:
+        """Ask with `sbatch --test-only`; see `Engine`. It does not compare with the time limits of partitions."""
+        if wrong := _wrong_words(asked):
+            return wrong
+        words = slurm_script.arguments(asked)
+        answer = ask((*words, "--test-only"), self._submitting, slurm_script.script(asked))
+        return None if answer.status == 0 else _refusal(answer)
+
+    def status(self, ids: Collection[str], names: Collection[str] = ()) -> EngineSays:
+        """Return what `squeue` says of jobs; see `Engine`."""
+        if not ids and not names:
+            return {}
+        answer = self._ask("squeue", "--me", "-h", "-t", "all", "-o", slurm_answers.COLUMNS)
+        return slurm_answers.reports(answer.output, ids, names)
+
+    def cancel(self, ids: Collection[str], *, pending_only: bool) -> None:
+        """Cancel jobs; see `Engine`."""
+        if not ids:
+            return
+        only = ["--state=PENDING"] if pending_only else []
+        answer = ask(("scancel", *only, *sorted(ids)), self._asking)
+        if answer.status and not slurm_answers.is_about_unknown_ids(answer.errors):
+            raise EngineSilent(f"scancel: {slurm_answers.said(answer.errors)}")
+
+    def _ask(self, *command: str) -> Said:
+        answer = ask(command, self._asking)
+        if answer.status:
+            raise EngineSilent(f"{command[0]}: {slurm_answers.said(answer.errors)}")
+        return answer
+
+
+def _wrong_words(asked: Submission) -> Refusal | None:
+    """Return why the free words are not given to sbatch: they may have been stored by a version that allowed them."""
+    try:
+        sbatch_words.joined(asked.spec.sbatch)
+    except BadInput as error:
+        return Refusal(str(error), is_fatal=True)
+    return None
+
+
+def _refusal(answer: Said) -> Refusal:
+    if slurm_answers.is_silence(answer.errors):
+        raise EngineSilent(f"sbatch: {slurm_answers.said(answer.errors)}")
+    return slurm_answers.refusal(answer.errors)

@@ -1,0 +1,161 @@
+"""What Slurm's commands say, and what it means. Pure.
+
+The words are those of Slurm's sources (job_state_string in src/common/slurm_protocol_defs.c, src/common/
+job_state_reason.c, src/common/slurm_errno.c), of 22.05 to 25.05.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from orchestra.domain import node_ranges
+from orchestra.domain.errors import BadInput
+from orchestra.domain.human import one_line
+from orchestra.domain.models.pools import EngineReport, EngineSays, Phase, Refusal
+
+COLUMNS = "%i|%T|%e|%j|%N|%r"
+"""For `squeue -o`. Without a width nothing is cut; the last may have anything in it."""
+
+_PHASES = {
+    Phase.WAITING: "PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT EXPEDITING",
+    Phase.RUNNING: "RUNNING CONFIGURING POWER_UP_NODE RESIZING SIGNALING STOPPED SUSPENDED UPDATE_DB",
+    Phase.ENDING: "COMPLETING STAGE_OUT",
+    Phase.OVER: "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED LAUNCH_FAILED NODE_FAIL OUT_OF_MEMORY"
+    " PREEMPTED RECONFIG_FAIL TIMEOUT",
+    # In a federation: another cluster runs it.
+    Phase.UNCLEAR: "REVOKED",
+}
+_LOST = ("NODE_FAIL",)
+_PHASE = {word: phase for phase, words in _PHASES.items() for word in words.split()}
+
+# "Job reasons" that no waiting changes. Limits a job or a node can never be met by the same request; those a user, an
+# account or a group can. PartitionNodeLimit is not among them: nodes that are down cause it, too.
+_HOPELESS = re.compile(
+    r"AccountNotAllowed|BadConstraints|DependencyNeverSatisfied|InvalidAccount|InvalidQOS|JobHeldAdmin"
+    r"|JobHoldMaxRequeue|MaxMemPerLimit|PartitionConfig|PartitionTimeLimit|QOSNotAllowed"
+    r"|ReservationDeleted|ReservationInvalid"
+    r"|(QOS|Assoc)Max\w*Per(Job|Node)(Limit)?|QOSMin\w+|.*requeued[ _]held.*"
+)
+
+# The controller has not been reached, or has not answered: "may have been submitted".
+_SILENT = re.compile(
+    r"Unable to contact slurm controller|Socket timed out|Connection (refused|reset|timed out)"
+    r"|Zero Bytes were transmitted|Communication connection failure|Message (send|receive) failure"
+    r"|Communication shutdown failure"
+    r"|backup controller in standby|Could not establish a configuration source"
+    r"|Unexpected missing socket error|Insane message length|Transport endpoint is not connected",
+    re.IGNORECASE,
+)
+_UNKNOWN_ID = re.compile(r"Invalid job id", re.IGNORECASE)
+
+_FATAL = re.compile(
+    r"Invalid partition name|No partition specified|group not permitted to use this partition"
+    r"|Requested nodes not in this partition|More processors requested than permitted"
+    r"|Node count specification invalid|CPU count specification invalid|Task count specification invalid"
+    r"|Job size specification needs|Requested node configuration is not available"
+    r"|Memory required by task is not available|Invalid feature specification|Invalid generic resource"
+    r"|Invalid account|Invalid qos|Invalid wckey|Invalid license|Invalid user id|Access/permission denied"
+    r"|Requested time limit is invalid|Access denied to requested reservation|Requested reservation is invalid"
+    r"|unrecognized option|unrecognised option|invalid option|requires an argument|doesn.t allow an argument"
+    r"|option .* is ambiguous|Invalid --?\w[\w-]* specification|invalid .* specification",
+    re.IGNORECASE,
+)
+_ID = re.compile(r"([0-9]+)(;[^;\s]*)?")
+# `5+0` is the first of a heterogeneous job; elements of an array are nobody's allocation.
+_LINE_ID = re.compile(r"([0-9]+)(\+0)?")
+_PREFIX = re.compile(r"^\w+: (error: |fatal: )?")
+_FAILED = "Batch job submission failed: "
+_LONGEST = 300
+
+
+def submitted_id(output: str) -> str | None:
+    """Return the id that `sbatch --parsable` printed, without the cluster; plug-ins of a site may print around it."""
+    found = [_ID.fullmatch(line.strip()) for line in output.splitlines()]
+    return next((match[1] for match in reversed(found) if match), None)
+
+
+def is_silence(errors: str) -> bool:
+    """Return whether a command failed because it got no answer."""
+    return bool(_SILENT.search(errors))
+
+
+def is_about_unknown_ids(errors: str) -> bool:
+    """Return whether all that a command complains of are ids that Slurm does not know, or jobs that are over."""
+    lines = [line for line in errors.splitlines() if line.strip()]
+    return all(
+        _UNKNOWN_ID.search(line) or "already completing or completed" in line for line in lines
+    )
+
+
+def refusal(errors: str) -> Refusal:
+    """Return what `sbatch` said when it failed, in one line, without the names of programs."""
+    words = said(errors) or "sbatch failed and said nothing"
+    return Refusal(words, is_fatal=bool(_FATAL.search(words)))
+
+
+def said(errors: str) -> str:
+    """Return what a command said, in one line."""
+    lines = [_PREFIX.sub("", line.strip()).replace(_FAILED, "") for line in errors.splitlines()]
+    kept = [line.rstrip(".") for line in lines if line and not line.startswith("Try ")]
+    return one_line("; ".join(dict.fromkeys(kept)), _LONGEST)
+
+
+def reports(output: str, ids: Collection[str], names: Collection[str]) -> EngineSays:
+    """Return what `squeue -h -o COLUMNS` says of jobs, by id; lines about other jobs, or none, are skipped."""
+    found = (_report(line) for line in output.splitlines())
+    return {
+        each.engine_id: each
+        for each in found
+        if each and (each.engine_id in ids or each.name in names)
+    }
+
+
+def _report(line: str) -> EngineReport | None:
+    fields = line.split("|", 5)
+    number = _LINE_ID.fullmatch(fields[0].strip())
+    if len(fields) < 6 or not number:
+        return None
+    _, word, end, name, hosts, reason = (field.strip() for field in fields)
+    phase = phase_of(word)
+    return EngineReport(
+        engine_id=number[1],
+        name=name,
+        phase=phase,
+        word=one_line(word),
+        reason="" if reason in ("None", "(null)") else one_line(reason, _LONGEST),
+        # For one that waits it is a wish, such as that of --begin.
+        ends_at=None if phase is Phase.WAITING else moment(end),
+        hosts=_hosts(hosts),
+        is_lost=word in _LOST,
+        is_hopeless=phase is Phase.WAITING and bool(_HOPELESS.fullmatch(reason)),
+    )
+
+
+def phase_of(word: str) -> Phase:
+    """Return what a word for a job's state means; words that no version known here says are unclear."""
+    return _PHASE.get(word, Phase.UNCLEAR)
+
+
+def moment(text: str) -> datetime | None:
+    """Return a moment of `squeue`, which ran in UTC; None for `N/A`, `NONE`, `Unknown` or nothing."""
+    try:
+        return datetime.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    if text in ("", "(null)", "None assigned"):
+        return ()
+    try:
+        return node_ranges.expand(text)
+    except BadInput:
+        return (one_line(text),)
+
+
+def kills_all(config: str) -> bool | None:
+    """Return whether a job's processes cannot outlive it, from `scontrol show config`; None if that is not said."""
+    found = re.search(r"^ProctrackType\s*=\s*(\S+)", config, re.MULTILINE)
+    return None if found is None else found[1] == "proctrack/cgroup"
