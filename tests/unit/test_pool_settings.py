@@ -136,9 +136,9 @@ def test_words_for_sbatch_are_joined_with_their_values() -> None:
         "--nice=10",
         "--comment",
         "my jobs",
-        "-H",
+        "-O",
     )
-    kept = ("--exclude=n1,n2", "-xn3", "--exclusive", "--nice=10", "--comment=my jobs", "-H")
+    kept = ("--exclude=n1,n2", "-xn3", "--exclusive", "--nice=10", "--comment=my jobs", "-O")
     assert joined(given) == kept
     assert joined(kept) == kept, "so that a change can be made from what is stored"
 
@@ -148,6 +148,13 @@ def test_words_for_sbatch_are_joined_with_their_values() -> None:
     [
         ("--job-name=x", "--job-name cannot be in --sbatch, since Orchestra sets it itself."),
         ("-Jx", "-J cannot be in --sbatch, since Orchestra sets it itself."),
+        ("-OIJx", "-J cannot be in --sbatch, since Orchestra sets it itself."),
+        (
+            "-H",
+            "-H cannot be in --sbatch: a pilot that is held never starts; pause the pool instead.",
+        ),
+        ("--dep=afterok:1", "--dep cannot be in --sbatch: a pilot must not wait for other jobs."),
+        ("-Mx", "-M cannot be in --sbatch: set SLURM_CLUSTERS for the process that runs the pool."),
         ("--wra=x", "--wra cannot be in --sbatch, since Orchestra sets it itself."),
         ("--array=1-9", "--array cannot be in --sbatch, since Orchestra sets it itself."),
         ("--requeue", "--requeue cannot be in --sbatch, since Orchestra sets it itself."),

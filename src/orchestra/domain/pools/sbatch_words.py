@@ -66,7 +66,7 @@ _OWN = (
 )
 """Options that Orchestra sets itself, or that would take away what it relies on."""
 _HARMFUL = {
-    "clusters": "its jobs are looked for where squeue looks; set SLURM_CLUSTERS for the process that runs the pool",
+    "clusters": "set SLURM_CLUSTERS for the process that runs the pool",
     "dependency": "a pilot must not wait for other jobs",
     "hold": "a pilot that is held never starts; pause the pool instead",
 }
