@@ -105,7 +105,9 @@ def test_what_a_job_points_at_comes_neither_into_the_database_nor_into_a_mail(
     first = run(cluster, "first", f'set -e\nSECRET={secret}\ncase $(cat "$1") in\n{cases}\nesac\n')
     told(server, first.name)
     # The next mail need not wait until a minute after this one.
-    wait_until(lambda: cluster.conn.execute("select from outbox where sent_at is not null").rowcount, 10)
+    wait_until(
+        lambda: cluster.conn.execute("select from outbox where sent_at is not null").rowcount, 10
+    )
     cluster.conn.execute("update outbox set sent_at = sent_at - interval '1 minute'")
     # The second task's jobs put links into the folders of the first one's, which are their configs.
     after = run(
