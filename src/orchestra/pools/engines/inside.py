@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from orchestra.domain.errors import Refused
 from orchestra.domain.models.pools import EngineName
-from orchestra.pools.engines import environments, local, slurm_answers
+from orchestra.pools.engines import EngineSilent, environments, local, slurm_answers
 from orchestra.pools.engines.commands import ask
 from orchestra.pools.engines.environments import is_allocations as is_allocations
 
@@ -63,14 +63,12 @@ def ends_at(engine: EngineName, here: Inside, env: Mapping[str, str]) -> datetim
     if engine == "local":
         return _since_1970(env.get(local.END))
     asked = environments.for_commands(env)
-    if not _has_squeue(asked):
+    if shutil.which("squeue", path=asked.get("PATH", "")) is None:
         return _since_1970(env.get("SLURM_JOB_END_TIME"))
     said = ask(("squeue", "-h", "-j", here.engine_id, "-o", "%e"), asked)
+    if slurm_answers.is_silence(said.errors):
+        raise EngineSilent(f"squeue: {slurm_answers.said(said.errors)}")
     return slurm_answers.moment(said.output)
-
-
-def _has_squeue(env: Mapping[str, str]) -> bool:
-    return any(os.access(f"{folder}/squeue", os.X_OK) for folder in env.get("PATH", "").split(":"))
 
 
 def _slurms(env: Mapping[str, str]) -> Inside | None:

@@ -58,7 +58,7 @@ class SlurmEngine:
             return wrong
         words = slurm_script.arguments(asked)
         answer = ask((*words, "--test-only"), self._submitting, slurm_script.script(asked))
-        return None if answer.status == 0 else _refusal(answer)
+        return None if answer.status == 0 else _refusal(answer, test_only=True)
 
     def status(self, ids: Collection[str], names: Collection[str] = ()) -> EngineSays:
         """Return what `squeue` says of jobs; see `Engine`."""
@@ -92,7 +92,7 @@ def _wrong_words(asked: Submission) -> Refusal | None:
     return None
 
 
-def _refusal(answer: Said) -> Refusal:
+def _refusal(answer: Said, *, test_only: bool = False) -> Refusal:
     if slurm_answers.is_silence(answer.errors):
         raise EngineSilent(f"sbatch: {slurm_answers.said(answer.errors)}")
-    return slurm_answers.refusal(answer.errors)
+    return slurm_answers.refusal(answer.errors, test_only=test_only)

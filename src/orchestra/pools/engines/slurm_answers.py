@@ -48,8 +48,9 @@ _SILENT = re.compile(
     r"|Unexpected missing socket error|Insane message length|Transport endpoint is not connected",
     re.IGNORECASE,
 )
-_UNKNOWN_ID = re.compile(r"Invalid job id", re.IGNORECASE)
+_UNKNOWN_ID = re.compile(r"Invalid job id|already completing or completed", re.IGNORECASE)
 
+_NOT_NOW = "Requested node configuration is not available"
 _FATAL = re.compile(
     r"Invalid partition name|No partition specified|group not permitted to use this partition"
     r"|Requested nodes not in this partition|More processors requested than permitted"
@@ -65,7 +66,7 @@ _FATAL = re.compile(
 _ID = re.compile(r"([0-9]+)(;[^;\s]*)?")
 # `5+0` is the first of a heterogeneous job; elements of an array are nobody's allocation.
 _LINE_ID = re.compile(r"([0-9]+)(\+0)?")
-_PREFIX = re.compile(r"^\w+: (error: |fatal: )?")
+_PREFIX = re.compile(r"^(\w+: (error: |fatal: )?|allocation failure: )")
 _FAILED = "Batch job submission failed: "
 _LONGEST = 300
 
@@ -84,15 +85,19 @@ def is_silence(errors: str) -> bool:
 def is_about_unknown_ids(errors: str) -> bool:
     """Return whether all that a command complains of are ids that Slurm does not know, or jobs that are over."""
     lines = [line for line in errors.splitlines() if line.strip()]
-    return all(
-        _UNKNOWN_ID.search(line) or "already completing or completed" in line for line in lines
-    )
+    return bool(lines) and all(_UNKNOWN_ID.search(line) for line in lines)
 
 
-def refusal(errors: str) -> Refusal:
-    """Return what `sbatch` said when it failed, in one line, without the names of programs."""
+def refusal(errors: str, *, test_only: bool = False) -> Refusal:
+    """Return what `sbatch` said when it failed, in one line, without the names of programs.
+
+    Args:
+        test_only: it was called with `--test-only`, which also says that a configuration is not available while nodes
+            are drained or a partition is down. A submission waits for them.
+    """
     words = said(errors) or "sbatch failed and said nothing"
-    return Refusal(words, is_fatal=bool(_FATAL.search(words)))
+    is_fatal = bool(_FATAL.search(words)) and not (test_only and _NOT_NOW in words)
+    return Refusal(words, is_fatal=is_fatal)
 
 
 def said(errors: str) -> str:

@@ -20,13 +20,21 @@ exec {command}
 """
 
 # Each pilot gets all of its node's share, whatever a site's or an account's defaults for steps are, and none ends
-# because another has. srun passes SIGTERM on to all of them.
+# because another has. At SIGTERM srun would kill them at once. Slurm tells them itself, except where the signal is for
+# the script alone (`scancel --batch --signal=TERM`).
 _SEVERAL = """\
 #!/bin/bash
 {log}unset ${{!SRUN_@}} SLURM_CPUS_PER_TASK SLURM_TRES_PER_TASK SLURM_NTASKS_PER_NODE
-exec srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --mem=0 --cpu-bind=none --mem-bind=none --mpi=none \\
-  --kill-on-bad-exit=0 --wait=0 --export=ALL --input=none --label \\
-  {command}
+srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --mem=0 --cpu-bind=none --mem-bind=none --mpi=none \\
+  --kill-on-bad-exit=0 --wait=0 --export=ALL --label \\
+  {command} </dev/null &
+trap 'scancel --quiet --signal=TERM "$SLURM_JOB_ID"' TERM
+while :; do
+  wait $!
+  status=$?
+  # A signal interrupts it.
+  kill -0 $! 2>/dev/null || exit $status
+done
 """
 
 
