@@ -56,6 +56,8 @@ COMMANDS = {
     Action.STOP_PILOT_NOW: "maestro pilot stop -n {name} --now",
     Action.CREATE_POOL: "maestro pool create {name} --engine slurm",
     Action.SET_POOL: "maestro pool set {name}",
+    Action.RESUME_POOL: "maestro pool resume {name}",
+    Action.RUN_POOL: "maestro pool run {name}",
     Action.LIST_USERS: "maestro user list",
     Action.CREATE_USER: "maestro user create -n {name} -e ADDRESS",
     Action.MAKE_ADMIN: "maestro user set -n {name} --admin on",

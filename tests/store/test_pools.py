@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotAllowed, NotFound, Refused
-from orchestra.domain.models.pools import AllocationState, Decision, PoolSettings
+from orchestra.domain.models.pools import AllocationState, AtStake, Decision, PoolSettings
 from orchestra.services.pools import pools
 from orchestra.store.pools import pools as store
 from support.people import as_admin, caller
@@ -143,7 +143,7 @@ def test_a_pool_with_allocations_needs_a_word_about_them(conn: psycopg.Connectio
     assert "2 allocations (1 running and 1 pending)" in str(error.value)
     assert "drain" in str(error.value)
     assert "now" in str(error.value)
-    assert pools.at_stake(conn, ana, "long") == store.AtStake(1, 1, 0)
+    assert pools.at_stake(conn, ana, "long") == AtStake(1, 1, 0)
     left = pools.delete(conn, ana, "long", "drain")
     assert left is not None
     assert left.deletion == "drain"

@@ -13,6 +13,7 @@ from typing import Any
 from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.nodes import NodeSettings, SlotsWanted
+from orchestra.domain.models.pools import PoolSettings
 from orchestra.domain.models.runs import Files
 from orchestra.domain.models.task_settings import NewSettings
 from orchestra.domain.models.tasks import Origin
@@ -49,6 +50,14 @@ from orchestra.interface.node_groups import (
 )
 from orchestra.interface.operation import Request
 from orchestra.interface.overview import AcknowledgeTask
+from orchestra.interface.pool_changes import (
+    AllocationsAtStake,
+    CreatePool,
+    DeletePool,
+    PausePool,
+    ResumePool,
+    SetPool,
+)
 from orchestra.interface.runs import CreateRun
 from orchestra.interface.sessions import EndSession, MakeSignInCode
 from orchestra.interface.task_changes import (
@@ -67,6 +76,7 @@ from orchestra.interface.tokens import CreateToken, ListTokens, RevokeToken
 from orchestra.interface.user_changes import CreateUser, DeleteUser, LimitUser, SetUser
 from orchestra.services import datasets
 from orchestra.services.nodes import drains, nodes
+from orchestra.services.pools import pools
 from orchestra.services.tasks import lifecycle
 from orchestra.services.users import sign_in, tokens
 from support.people import caller
@@ -218,6 +228,15 @@ CASES: dict[str, tuple[Case, ...]] = {
     "node.resume_all": (owned(lambda _: ResumeNodes(BOTH)),),
     "node.stop_all": (owned(lambda _: StopNodes(BOTH)),),
     "node.delete_all": (owned(lambda _: DeleteNodes(("drained",))),),
+    "pool.create": (anybody(lambda _: CreatePool("new", "slurm")),),
+    "pool.set": (
+        owned(lambda _: SetPool("long", PoolSettings(cpus=2))),
+        owned(lambda _: SetPool("long", owner="carl")),
+    ),
+    "pool.pause": (owned(lambda _: PausePool("long")),),
+    "pool.resume": (owned(lambda _: ResumePool("paused")),),
+    "pool.at_stake": (owned(lambda _: AllocationsAtStake("long")),),
+    "pool.delete": (owned(lambda _: DeletePool("long")),),
     "mail.show": (owned(lambda it: ShowMail(it.mail)),),
     "mail.retry": (
         owned(lambda it: RetryMails((it.mail,))),
@@ -249,6 +268,9 @@ def scene(world: World) -> Scene:
     for name in ("gauss", "drained"):
         nodes.create(conn, ana, name, CPU, GPU)
     drains.drain(conn, ana, "drained", reason=None)
+    for name in ("long", "paused"):
+        pools.create(conn, ana, name, "slurm")
+    pools.pause(conn, ana, "paused")
     pilot = world.pilot("gauss")
     pilot.start(*pilot.claim())
     (mail,) = (row[0] for row in conn.execute("select id from outbox"))

@@ -136,9 +136,9 @@ def test_words_for_sbatch_are_joined_with_their_values() -> None:
         "--nice=10",
         "--comment",
         "my jobs",
-        "-O",
+        "-k",
     )
-    kept = ("--exclude=n1,n2", "-xn3", "--exclusive", "--nice=10", "--comment=my jobs", "-O")
+    kept = ("--exclude=n1,n2", "-xn3", "--exclusive", "--nice=10", "--comment=my jobs", "-k")
     assert joined(given) == kept
     assert joined(kept) == kept, "so that a change can be made from what is stored"
 
@@ -146,19 +146,26 @@ def test_words_for_sbatch_are_joined_with_their_values() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("--job-name=x", "--job-name cannot be in --sbatch, since Orchestra sets it itself."),
-        ("-Jx", "-J cannot be in --sbatch, since Orchestra sets it itself."),
-        ("-OIJx", "-J cannot be in --sbatch, since Orchestra sets it itself."),
         (
-            "-H",
-            "-H cannot be in --sbatch: a pilot that is held never starts; pause the pool instead.",
+            "--job-name=x",
+            "--job-name cannot be in --sbatch: a pool finds its jobs by the names that it gives them.",
         ),
-        ("--dep=afterok:1", "--dep cannot be in --sbatch: a pilot must not wait for other jobs."),
-        ("-Mx", "-M cannot be in --sbatch: set SLURM_CLUSTERS for the process that runs the pool."),
-        ("--wra=x", "--wra cannot be in --sbatch, since Orchestra sets it itself."),
-        ("--array=1-9", "--array cannot be in --sbatch, since Orchestra sets it itself."),
-        ("--requeue", "--requeue cannot be in --sbatch, since Orchestra sets it itself."),
-        ("--export=ALL", "--export cannot be in --sbatch, since Orchestra sets it itself."),
+        ("-Jx", "-J cannot be in --sbatch: a pool finds its jobs by the names that it gives them."),
+        (
+            "-sJx",
+            "-J cannot be in --sbatch: a pool finds its jobs by the names that it gives them.",
+        ),
+        ("--wra=x", "--wra cannot be in --sbatch: the script is Orchestra's own."),
+        (
+            "--array=1-9",
+            "--array cannot be in --sbatch: a pool submits single jobs, as many as it needs.",
+        ),
+        ("--parsable", "--parsable cannot be in --sbatch: it is always there."),
+        ("--uid=0", "--uid cannot be in --sbatch: a pilot runs as the account that submits it."),
+        (
+            "--export=ALL",
+            "--export cannot be in --sbatch: pilots need the variables of the process that submits them.",
+        ),
         ("--mem=4G", "--mem cannot be in --sbatch: use --memory."),
         ("-t10", "-t cannot be in --sbatch: use --walltime."),
         ("-p", "-p cannot be in --sbatch: use --partition."),

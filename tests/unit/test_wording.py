@@ -139,6 +139,8 @@ WITH_OPTIONS = (
     "dataset sweep",
     "node create",
     "pilot run",
+    "pool create",
+    "pool delete",
 )
 
 

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
-KINDS = ("task", "dataset", "node", "user")
-_BY_METAVAR = {"TASK": "task", "TASK/N": "task", "DATASET": "dataset", "NODE": "node"}
+KINDS = ("task", "dataset", "node", "pool", "user")
+_BY_METAVAR = {
+    "TASK": "task",
+    "TASK/N": "task",
+    "DATASET": "dataset",
+    "NODE": "node",
+    "POOL": "pool",
+}
 # Verbs whose names are new: no existing name is offered.
-_NEW = {"node create", "dataset create", "dataset sweep", "user create"}
+_NEW = {"node create", "pool create", "dataset create", "dataset sweep", "user create"}
 _PATIENCE = 2.0
 """Seconds to wait for the database after Tab was pressed."""
 
@@ -141,7 +147,7 @@ VERBS = (
         _print,
         _arguments,
         description="Print the script with which bash, zsh, fish or tcsh completes commands, options, and the names of "
-        "tasks, data sets, nodes and users. Names are read from the database when you press Tab, if it answers "
+        "tasks, data sets, nodes, pools and users. Names are read from the database when you press Tab, if it answers "
         "within two seconds.",
         example="maestro completion bash > ~/.local/share/bash-completion/completions/maestro\n"
         "maestro completion zsh > ~/.zfunc/_maestro\n"

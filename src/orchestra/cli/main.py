@@ -158,8 +158,7 @@ def _short_help() -> str:
             nouns,
             help_text.folded(
                 "maestro NOUN lists its commands; maestro NOUN VERB --help shows the options.\n\n"
-                "Exit status: 0 success, 1 a negative result (doctor, task wait), 2 a mistake (nothing was "
-                "changed), 130 Ctrl-C.",
+                "Exit status: 0 success, 1 a negative result, 2 a mistake, 130 Ctrl-C.",
                 width,
             ),
         )

@@ -109,6 +109,7 @@ WORDS = (
     Word("job", "orchestra.cli.job", "inspect, retry and kill single jobs, read their logs"),
     Word("dataset", "orchestra.cli.dataset", "register files as data sets", aliases=("castor",)),
     Word("node", "orchestra.cli.node", "manage nodes and their slots"),
+    Word("pool", "orchestra.cli.pool", "let Slurm start pilots when there is work"),
     Word("user", "orchestra.cli.user", "manage users; `user init` creates the tables"),
     Word(
         "usage",

@@ -15,6 +15,7 @@ from orchestra.client import words
 from orchestra.client.datasets import DataSets, SweepPreview
 from orchestra.client.mails import MailContent, Mails
 from orchestra.client.nodes import Nodes
+from orchestra.client.pools import Pools
 from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Job, Task
 from orchestra.client.tasks import Tasks
@@ -37,6 +38,7 @@ __all__ = [
     "MailContent",
     "Mails",
     "Nodes",
+    "Pools",
     "SweepPreview",
     "Task",
     "Tasks",
@@ -45,7 +47,7 @@ __all__ = [
 
 
 class Client:
-    """Data sets, tasks, nodes, users and mails, as on the command line.
+    """Data sets, tasks, nodes, pools, users and mails, as on the command line.
 
     It connects to the database, or to a server over HTTP, at the first call, and again after a lost connection; an
     embedded database is started if needed.
@@ -55,6 +57,7 @@ class Client:
         datasets: registered lists of files.
         tasks: tasks and their jobs.
         nodes: machines and their slots.
+        pools: pilots that Slurm starts when there is work.
         users: people who use this database.
         mails: mail that Orchestra wrote to them.
     """
@@ -80,6 +83,7 @@ class Client:
         self.datasets = DataSets(self._session)
         self.tasks = Tasks(self._session)
         self.nodes = Nodes(self._session)
+        self.pools = Pools(self._session)
         self.users = Users(self._session)
         self.mails = Mails(self._session)
 

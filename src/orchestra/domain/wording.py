@@ -68,6 +68,8 @@ class Action(Enum):
 
     CREATE_POOL = "create_pool", "name"
     SET_POOL = "set_pool", "name"
+    RESUME_POOL = "resume_pool", "name"
+    RUN_POOL = "run_pool", "name"
 
     LIST_USERS = ("list_users",)
     CREATE_USER = "create_user", "name"

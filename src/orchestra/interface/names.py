@@ -7,7 +7,7 @@ from typing import Literal
 
 from orchestra.interface.operation import Question
 
-Kind = Literal["task", "dataset", "node", "user"]
+Kind = Literal["task", "dataset", "node", "pool", "user"]
 
 
 @dataclass(frozen=True, slots=True)

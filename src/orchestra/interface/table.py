@@ -33,6 +33,8 @@ from orchestra.interface.later import (
     node_groups,
     nodes,
     overview,
+    pool_changes,
+    pools,
     queues,
     reports,
     results,
@@ -249,6 +251,17 @@ OPERATIONS = (
     Operation("node.resume_all", node_groups.ResumeNodes, "POST", "/node-groups/resume", Who.OWNER),
     Operation("node.stop_all", node_groups.StopNodes, "POST", "/node-groups/stop", Who.OWNER),
     Operation("node.delete_all", node_groups.DeleteNodes, "POST", "/node-groups/delete", Who.OWNER),
+    # Pools
+    Operation("pool.list", pools.ListPools, "GET", "/pools"),
+    Operation("pool.show", pools.ShowPool, "GET", "/pools/{name}"),
+    Operation("pool.create", pool_changes.CreatePool, "POST", "/pools"),
+    Operation("pool.set", pool_changes.SetPool, "PATCH", "/pools/{name}", Who.OWNER),
+    Operation("pool.pause", pool_changes.PausePool, "POST", "/pools/{name}/pause", Who.OWNER),
+    Operation("pool.resume", pool_changes.ResumePool, "POST", "/pools/{name}/resume", Who.OWNER),
+    Operation(
+        "pool.at_stake", pool_changes.AllocationsAtStake, "GET", "/pools/{name}/at-stake", Who.OWNER
+    ),
+    Operation("pool.delete", pool_changes.DeletePool, "DELETE", "/pools/{name}", Who.OWNER),
     # Mail
     Operation("mail.list", mails.ListMails, "GET", "/mails"),
     Operation("mail.show", mails.ShowMail, "GET", "/mails/{mail}", Who.OWNER),

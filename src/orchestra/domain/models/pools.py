@@ -265,6 +265,15 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class AtStake:
+    """What the deletion of a pool would end: allocations that wait, those that run, and the jobs in these."""
+
+    pending: int
+    running: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class AllocationHello:
     """What a pilot in an allocation tells the database of it.
 

@@ -22,6 +22,10 @@ def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
             from orchestra.store.nodes import nodes
 
             return tuple(node.name for node in nodes.everything(conn))
+        case "pool":
+            from orchestra.store.pools import pools
+
+            return tuple(pools.names(conn))
         case "user":
             from orchestra.store import users
 

@@ -11,7 +11,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models.pools import Deletion, Pool, PoolSettings
+from orchestra.domain.models.pools import AtStake, Deletion, Pool, PoolSettings
 from orchestra.domain.nearest import nearest
 from orchestra.domain.pools.names import check_pool_name
 from orchestra.domain.pools.settings import UNCHANGED, check_engine, of_new, over
@@ -22,7 +22,7 @@ from orchestra.services.users.rights import check_may_change
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.pools import pools as store
-from orchestra.store.pools.pools import AtStake, LockedPool
+from orchestra.store.pools.pools import LockedPool
 
 
 def create(

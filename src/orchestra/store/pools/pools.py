@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from orchestra.domain.models.pools import (
     Allocation,
     AllocationState,
+    AtStake,
     BackOff,
     Decision,
     Deletion,
@@ -52,15 +53,6 @@ class LockedPool:
     live: int
 
 
-@dataclass(frozen=True, slots=True)
-class AtStake:
-    """What the deletion of a pool would end: allocations that wait, those that run, and the jobs in these."""
-
-    pending: int
-    running: int
-    jobs: int
-
-
 def by_name(conn: psycopg.Connection, name: str) -> Pool | None:
     """Return the pool with a name, or None."""
     found = _pools(conn, fetch(conn, SQL.select_pools + "\n" + SQL.named, {"name": name}))
@@ -70,6 +62,11 @@ def by_name(conn: psycopg.Connection, name: str) -> Pool | None:
 def everything(conn: psycopg.Connection) -> list[Pool]:
     """Return all pools by name."""
     return _pools(conn, fetch(conn, SQL.select_pools + "\n" + SQL.in_order))
+
+
+def names(conn: psycopg.Connection) -> list[str]:
+    """Return the names of all pools."""
+    return [row["name"] for row in fetch(conn, SQL.names)]
 
 
 def _pools(conn: psycopg.Connection, rows: Sequence[dict[str, Any]]) -> list[Pool]:

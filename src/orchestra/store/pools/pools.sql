@@ -10,6 +10,9 @@ from pool g
 left join person o on o.id = g.owner_id
 left join leader l on l.duty = 'pool:' || g.name and l.expires > now()
 
+-- name: names
+select name from pool order by name
+
 -- name: named
 where g.name = %(name)s
 

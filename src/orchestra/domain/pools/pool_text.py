@@ -1,0 +1,117 @@
+"""A pool in words, for tables and sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from orchestra.domain.human import count, duration, listed, relative, sentence, size
+from orchestra.domain.models.pools import Allocation, AllocationState, Pool, PoolLimits, PoolSpec
+from orchestra.domain.states import Queue
+from orchestra.domain.wording import Action, Sentence, words
+
+_CHOICES = ("partition", "account", "qos", "constraint", "gres")
+
+
+def state_of(pool: Pool, now: datetime) -> str:
+    """Return the state of a pool in one word: what holds it back, or else what its allocations do."""
+    if pool.deletion:
+        return "DELETING"
+    if pool.paused_at:
+        return "PAUSED"
+    if pool.run_by is None:
+        return "NOT RUN"
+    if backs_off(pool, now):
+        return "BACKING OFF"
+    states = {each.state for each in pool.live}
+    if states - {AllocationState.SUBMITTING, AllocationState.PENDING, AllocationState.STARTING}:
+        return "SERVING"
+    return "STARTING" if states else "IDLE"
+
+
+def backs_off(pool: Pool, now: datetime) -> bool:
+    """Whether nothing is submitted for a while."""
+    until = pool.back_off.not_before
+    return until is not None and until > now
+
+
+def running(pool: Pool) -> list[Allocation]:
+    """Return the allocations that have started and not ended."""
+    return [each for each in pool.live if not each.state.is_waiting]
+
+
+def pending(pool: Pool) -> list[Allocation]:
+    """Return the allocations that may still wait in the engine's queue."""
+    return [each for each in pool.live if each.state.is_waiting]
+
+
+def reasons(allocations: list[Allocation]) -> str:
+    """Return the engine's reasons why allocations wait, each once: `Priority`, `Resources and QOSMaxJobs`."""
+    found = dict.fromkeys(each.reason or each.word or "" for each in allocations)
+    return listed([each for each in found if each], most=3)
+
+
+def size_in_words(spec: PoolSpec) -> str:
+    """Return what each node of an allocation has: `4 CPUs, 16 GB, 1 GPU`."""
+    parts = [count(spec.cpus, "CPU")]
+    parts += [size(spec.memory_bytes)] if spec.memory_bytes else []
+    parts += [count(spec.gpus, "GPU")] if spec.gpus else []
+    each = " on each node" if spec.nodes > 1 else ""
+    nodes = [f"{spec.nodes} nodes"] if spec.nodes > 1 else []
+    return ", ".join([*parts[:-1], parts[-1] + each, *nodes])
+
+
+def choices_in_words(spec: PoolSpec) -> str:
+    """Return where allocations go: `partition long, account lab`; empty for the engine's defaults."""
+    chosen = [f"{name} {getattr(spec, name)}" for name in _CHOICES if getattr(spec, name)]
+    return ", ".join(chosen)
+
+
+def limits_in_words(limits: PoolLimits) -> str:
+    """Return how many pilots there may be and for how long: `at most 10 pilots, 4 pending, 4 h each`."""
+    least = f"{limits.min_pilots} to {limits.max_pilots}"
+    pilots = f"at most {limits.max_pilots}" if not limits.min_pilots else least
+    parts = [f"{pilots} {'pilot' if limits.max_pilots == 1 else 'pilots'}"]
+    parts.append(f"at most {limits.max_pending} pending")
+    if limits.walltime:
+        parts.append(f"{duration(limits.walltime)} each")
+    return ", ".join(parts)
+
+
+def serves_queue(pool: Pool, queue: Queue) -> bool:
+    """Whether the pilots of a pool run jobs of a queue."""
+    return pool.spec.queue is queue
+
+
+def obstacles(pool: Pool, now: datetime) -> Iterator[Sentence]:
+    """Yield why a pool submits nothing at present, whatever work there is."""
+    if pool.deletion:
+        yield f"Pool {pool.name} is being deleted."
+        return
+    if pool.paused_at:
+        why = f': "{pool.pause_reason}"' if pool.pause_reason else ""
+        ago = relative(-(now - pool.paused_at).total_seconds())
+        said = sentence(f"Pool {pool.name} was paused {ago} by {pool.paused_by}{why}")
+        yield words(f"{said} ", Action.RESUME_POOL(name=pool.name), " ends that.")
+    if pool.run_by is None:
+        yield words(
+            f"No process runs pool {pool.name}. Where its engine is: ",
+            Action.RUN_POOL(name=pool.name),
+        )
+    if backs_off(pool, now):
+        yield back_off_in_words(pool, now)
+
+
+def back_off_in_words(pool: Pool, now: datetime) -> str:
+    """Return what happened, and until when nothing is submitted."""
+    back_off = pool.back_off
+    assert back_off.not_before is not None
+    if back_off.refusals:
+        what = f"{count(back_off.refusals, 'submission')} in a row refused"
+    else:
+        times = count(back_off.early_ends, "allocation")
+        what = f"{times} in a row ended before the first job"
+    left = relative((back_off.not_before - now).total_seconds())
+    trouble = f": {back_off.trouble}" if back_off.trouble else ""
+    said = sentence(f"Pool {pool.name} had {what}{trouble}")
+    return f"{said} It submits the next one {left}."

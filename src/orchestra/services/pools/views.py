@@ -1,0 +1,29 @@
+"""A pool as people look at it: with its latest allocations."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain.storable import check_whole
+from orchestra.interface.answers.pools import PoolReport
+from orchestra.services.pools import pools
+from orchestra.store.driver.database import read_one_snapshot
+from orchestra.store.pools import pools as store
+from orchestra.store.tasks.tasks import now
+
+MOST_ENDED = 1000
+
+
+def show(conn: psycopg.Connection, name: str, ended: int) -> PoolReport:
+    """Return a pool with at most `ended` of its allocations that have ended, the latest first.
+
+    Raises:
+        NotFound: there is none with that name.
+        BadInput: the number is not possible.
+    """
+    check_whole("the number of allocations", ended, least=0, most=MOST_ENDED)
+    with conn.transaction():
+        read_one_snapshot(conn)
+        pool = pools.get(conn, name)
+        over = store.ended_allocations(conn, pool.id, ended)
+        return PoolReport(pool, tuple(over), now(conn))
