@@ -32,7 +32,7 @@ ordeal:  ## test with random failures (kill -9 and worse) for SECONDS (300); SEE
 	@PYTHONPATH=tests $(BIN)/python -m ordeal.run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ROUND),--round $(ROUND)) $(if $(MISHAPS),--mishaps $(MISHAPS)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
 
-bench:   ## measure speed and scale beside other programs (15 minutes); writes docs/performance.md
+bench:   ## measure speed and scale beside other programs (40 minutes); writes docs/performance.md
 	@tools/setup bench
 	@$(BIN)/python -m bench
 

@@ -1,4 +1,7 @@
-"""Run every benchmark, each in a process of its own, and write docs/performance.md."""
+"""Run every benchmark, or those that are named, each in a process of its own, and write docs/performance.md.
+
+python -m bench [NAME...] [OPTION...]
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,17 @@ BENCHMARKS = (
     "streams",
     "pages",
     "containers",
+    "pools",
 )
 
 
 def main() -> int:
+    named = [word for word in sys.argv[1:] if word in BENCHMARKS]
+    options = [word for word in sys.argv[1:] if word not in BENCHMARKS]
     failed = []
-    for name in BENCHMARKS:
+    for name in named or BENCHMARKS:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", f"bench.{name}", "--docs", str(DOCS), *sys.argv[1:]]
+        command = [sys.executable, "-m", f"bench.{name}", "--docs", str(DOCS), *options]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
     if failed:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Site:
 
     folder: Path
     url: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def volume(self) -> Path:
@@ -52,8 +53,9 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its commands: only PATH is inherited."""
+        """The environment of its commands: only PATH is inherited, and its `variables` are added."""
         mine = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
+        mine |= self.variables
         # Its pilots run only its own jobs.
         return {**mine, "MAESTRO_ALLOW_ROOT": "1"} if os.geteuid() == 0 else mine
 
@@ -214,12 +216,18 @@ def _settle(folder: Path, url: str, database: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iterator[Site]:
+def site(
+    below: Path | None = None,
+    settings: Mapping[str, str] = _NONE,
+    variables: Mapping[str, str] = _NONE,
+) -> Iterator[Site]:
     """Make a site, and remove it afterwards.
 
     Args:
         below: where its folder is made; on a local disk.
         settings: of PostgreSQL, beyond those that Orchestra's own database has.
+        variables: of the environment of its commands. With any, they connect to the database as to one of a lab, since
+            they may run elsewhere than on its machine.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     folder = Path(tempfile.mkdtemp(prefix="orchestra-bench-", dir=below))
@@ -227,8 +235,8 @@ def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iter
     data = folder / "data"
     try:
         url = embedded.ensure_running(data, settings=settings)
-        _settle(folder, url, {"data_dir": str(data)})
-        yield Site(folder, url)
+        _settle(folder, url, {"postgres": url} if variables else {"data_dir": str(data)})
+        yield Site(folder, url, variables)
     finally:
         if data.exists():
             embedded.stop(data, mode="immediate")

@@ -1,0 +1,134 @@
+"""A real Slurm of four nodes of four CPUs on this machine, and what it did."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+NODES, CPUS = 4, 4
+SLOTS = NODES * CPUS
+PROGRAM = Path(__file__).parents[1] / "tools" / "slurm-cluster"
+SETTINGS = {
+    "MinJobAge": "3600",  # squeue shows jobs that have ended until then
+    "SchedulerParameters": "batch_sched_delay=3",  # Slurm's own default, as all other parameters
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one job of Slurm held: seconds since the epoch, to the second."""
+
+    began: float
+    ended: float
+    cpus: int
+
+    def slot_seconds(self, since: float, until: float) -> float:
+        """Return the slot seconds between two moments."""
+        return max(0.0, min(self.ended, until) - max(self.began, since)) * self.cpus
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """A running cluster."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to use it; its `sbatch` counts the calls."""
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return {"PATH": path, "SLURM_CONF": str(self.folder / "slurm" / "etc" / "slurm.conf")}
+
+    def run(self, *words: str, timeout: float = 600) -> str:
+        """Run one of Slurm's commands, and return its output."""
+        return subprocess.run(
+            words,
+            env={**os.environ, **self.environment},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=timeout,
+        ).stdout
+
+    def calls(self) -> int:
+        """Return how often `sbatch` has been called."""
+        counted = self.folder / "sbatch-calls"
+        return len(counted.read_text().splitlines()) if counted.exists() else 0
+
+    def last(self) -> int:
+        """Return the highest job id so far."""
+        return max(
+            (int(number) for number in self.run("squeue", "-h", "-t", "all", "-o", "%F").split()),
+            default=0,
+        )
+
+    def held(self, after: int) -> list[Held]:
+        """Return what the jobs with ids above `after` held; of array elements each one."""
+        found = []
+        for line in self.run("squeue", "-h", "-r", "-t", "all", "-o", "%F %C %S %e").splitlines():
+            number, cpus, began, ended = line.split()
+            if int(number) > after and began != "N/A":
+                found.append(Held(_seconds(began), _seconds(ended), int(cpus)))
+        return found
+
+    def wait_until_empty(self, patience: float = 900) -> None:
+        """Wait until no job waits or runs.
+
+        Raises:
+            TimeoutError: some still did after so many seconds.
+        """
+        deadline = time.monotonic() + patience
+        while left := self.run("squeue", "-h"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"jobs are left in Slurm:\n{left}")
+            time.sleep(1)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def missing() -> str | None:
+    """Return why no Slurm can be started here; None if one can."""
+    if os.geteuid() != 0:
+        return "only root can start a Slurm with nodes of its own"
+    return (
+        None
+        if shutil.which("slurmctld") and shutil.which("slurmd")
+        else "Slurm is not installed (make slurm)"
+    )
+
+
+@contextmanager
+def slurm(folder: Path, settings: Sequence[str] = ()) -> Iterator[Slurm]:
+    """Start a cluster whose nodes see `folder`, and stop it afterwards."""
+    at = folder / "slurm"
+    wanted = [f"{key}={value}" for key, value in SETTINGS.items()] + list(settings)
+    options = [word for each in wanted for word in ("--set", each)]
+    subprocess.run(
+        [PROGRAM, "start", at, "--nodes", str(NODES), "--share", folder, *options],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _count_calls(folder)
+        yield Slurm(folder)
+    finally:
+        subprocess.run([PROGRAM, "stop", at], check=False, stdout=subprocess.DEVNULL)
+
+
+def _count_calls(folder: Path) -> None:
+    program = folder / "bin" / "sbatch"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$$" >>{folder}/sbatch-calls\nexec {shutil.which("sbatch")} "$@"\n'
+    )
+    program.chmod(0o755)
