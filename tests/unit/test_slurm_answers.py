@@ -12,13 +12,17 @@ from orchestra.domain.models.pools import EngineReport, Phase
 from orchestra.pools.engines import slurm_answers
 
 NAME = "orchestra-7fc6d3d5-f601-4473-bd12-074781420910"
-RUNNING = f"216|RUNNING|2026-11-26T17:51:15|{NAME}|n[1-2]|None"
+RUNNING = f"216|RUNNING|2026-11-26T17:51:15|{NAME}|main|n[1-2]|None"
 
 
 def report(
-    word: str = "PENDING", reason: str = "None", end: str = "N/A", hosts: str = ""
+    word: str = "PENDING",
+    reason: str = "None",
+    end: str = "N/A",
+    hosts: str = "",
+    partition: str = "main",
 ) -> EngineReport:
-    line = f"216|{word}|{end}|{NAME}|{hosts}|{reason}"
+    line = f"216|{word}|{end}|{NAME}|{partition}|{hosts}|{reason}"
     return slurm_answers.reports(line, ["216"], [])["216"]
 
 
@@ -128,6 +132,11 @@ def test_reasons_to_wait(reason: str) -> None:
     assert report(reason=reason).reason == reason
 
 
+def test_one_of_several_partitions_may_be_the_wrong_one() -> None:
+    assert not report(reason="PartitionTimeLimit", partition="short,long").is_hopeless
+    assert report(reason="InvalidAccount", partition="short,long").is_hopeless
+
+
 def test_the_end_of_one_that_waits_is_only_a_wish() -> None:
     assert report(end="2026-11-27T18:41:10", reason="BeginTime").ends_at is None
 
@@ -160,8 +169,8 @@ def test_other_jobs_and_other_lines_are_skipped() -> None:
     output = "\n".join([
         "CLUSTER: alpha",
         RUNNING,
-        "217|RUNNING|N/A|my|job|n1|None",
-        f"5_[1-9]|PENDING|N/A|{NAME}||None",
+        "217|RUNNING|N/A|my|job|main|n1|None",
+        f"5_[1-9]|PENDING|N/A|{NAME}|main||None",
         "slurm_load_jobs error: something",
         "",
     ])  # fmt: skip

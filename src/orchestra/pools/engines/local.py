@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -44,7 +45,6 @@ class LocalEngine:
     def __init__(self, environ: Mapping[str, str], proc: Path = Path("/proc")) -> None:
         self._environ = environments.for_pilots(environ)
         self._proc = proc
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def submit(self, asked: Submission) -> str | Refusal:
         """Start a process that ends with its walltime; see `Engine`."""
@@ -64,7 +64,8 @@ class LocalEngine:
                 )
         except OSError as error:
             return Refusal(f"{error.filename or words[0]}: {error.strerror}")
-        self._children.append(child)
+        # Reaps it, as long as this process is there.
+        threading.Thread(target=child.wait, daemon=True, name=f"allocation {child.pid}").start()
         return _id(asked)
 
     def check(self, asked: Submission) -> Refusal | None:
@@ -102,7 +103,6 @@ class LocalEngine:
                     os.kill(each.pid, signal.SIGTERM)
 
     def _processes(self) -> Iterator[_Process]:
-        self._children = [child for child in self._children if child.poll() is None]
         for folder in self._proc.iterdir():
             if folder.name.isdecimal() and (found := _leader(folder)):
                 yield found

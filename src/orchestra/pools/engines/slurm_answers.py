@@ -15,7 +15,7 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.models.pools import EngineReport, EngineSays, Phase, Refusal
 
-COLUMNS = "%i|%T|%e|%j|%N|%r"
+COLUMNS = "%i|%T|%e|%j|%P|%N|%r"
 """For `squeue -o`. Without a width nothing is cut; the last may have anything in it."""
 
 _PHASES = {
@@ -38,6 +38,8 @@ _HOPELESS = re.compile(
     r"|ReservationDeleted|ReservationInvalid"
     r"|(QOS|Assoc)Max\w*Per(Job|Node)(Limit)?|QOSMin\w+|.*requeued[ _]held.*"
 )
+
+_OF_PARTITION = ("Partition", "AccountNotAllowed", "QOS", "MaxMemPerLimit", "BadConstraints")
 
 # The controller has not been reached, or has not answered: "may have been submitted".
 _SILENT = re.compile(
@@ -118,11 +120,11 @@ def reports(output: str, ids: Collection[str], names: Collection[str]) -> Engine
 
 
 def _report(line: str) -> EngineReport | None:
-    fields = line.split("|", 5)
+    fields = line.split("|", 6)
     number = _LINE_ID.fullmatch(fields[0].strip())
-    if len(fields) < 6 or not number:
+    if len(fields) < 7 or not number:
         return None
-    _, word, end, name, hosts, reason = (field.strip() for field in fields)
+    _, word, end, name, partition, hosts, reason = (field.strip() for field in fields)
     phase = phase_of(word)
     return EngineReport(
         engine_id=number[1],
@@ -134,8 +136,15 @@ def _report(line: str) -> EngineReport | None:
         ends_at=None if phase is Phase.WAITING else moment(end),
         hosts=_hosts(hosts),
         is_lost=word in _LOST,
-        is_hopeless=phase is Phase.WAITING and bool(_HOPELESS.fullmatch(reason)),
+        is_hopeless=phase is Phase.WAITING and _is_hopeless(reason, partition),
     )
+
+
+def _is_hopeless(reason: str, partition: str) -> bool:
+    # With several partitions it is that of the one that was tried last, while the job waits for another one.
+    if "," in partition and reason.startswith(_OF_PARTITION):
+        return False
+    return bool(_HOPELESS.fullmatch(reason))
 
 
 def phase_of(word: str) -> Phase:
