@@ -75,6 +75,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class AllocationNews:
+    """What a pilot has learnt of its allocation since it last said so.
+
+    Args:
+        id: the allocation's.
+        ends_at: when the engine takes it back, None for no change.
+        has_run: the first attempt has begun there.
+    """
+
+    id: UUID
+    ends_at: datetime | None = None
+    has_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatReply:
     """The database's reply to an agent at each attach and renewal.
 
@@ -94,7 +109,8 @@ class HeartbeatReply:
         open_hours: the node's hours (domain/opening_hours.py), None for always.
         drain_in: seconds until the node will be drained, None if that is not planned.
         nice: what is added to the niceness of the node's jobs.
-        idle: seconds without a job after which the pilot asks whether it may leave; None for never.
+        idle: in an allocation, seconds without a job after which the pilot asks whether it may leave; None on other
+            nodes, and after its pool was deleted.
     """
 
     node_id: int

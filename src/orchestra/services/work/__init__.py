@@ -16,6 +16,7 @@ from orchestra.services.work.attachment import (
     renew,
 )
 from orchestra.services.work.claims import claim
+from orchestra.services.work.joining import ask_to_leave
 from orchestra.services.work.reconciliation import close_out, inputs, reconcile
 from orchestra.services.work.reports import (
     log_parts_asked,
@@ -29,6 +30,7 @@ __all__ = [
     "LEASE_SECONDS",
     "PROTOCOL",
     "Admissions",
+    "ask_to_leave",
     "attach",
     "claim",
     "close_out",

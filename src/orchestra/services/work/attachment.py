@@ -18,7 +18,13 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models.cluster import KnownDatabase
 from orchestra.domain.models.nodes import FoundResources
-from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello, Window
+from orchestra.domain.models.pilots import (
+    AllocationNews,
+    HeartbeatReply,
+    KeeperHello,
+    PilotHello,
+    Window,
+)
 from orchestra.domain.states import Queue
 from orchestra.domain.storable import storable as made_storable
 from orchestra.domain.storable import with_storable_texts
@@ -26,8 +32,10 @@ from orchestra.domain.troubles import Trouble
 from orchestra.domain.wording import Action, Field, words
 from orchestra.services.database import recovery
 from orchestra.services.nodes import fencing
+from orchestra.services.work import joining
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.nodes import nodes
+from orchestra.store.nodes.nodes import LockedNode
 from orchestra.store.schema import migrate
 from orchestra.store.work import attempts, pilots
 
@@ -45,7 +53,7 @@ def attach(
     """Make this agent the one that decides for its node.
 
     It supersedes an agent on the same machine (which learns it at its next renewal). An agent on another machine under
-    the same node name is refused while that one is alive. May be repeated.
+    the same node name is refused while that one is alive. May be repeated. In an allocation, the node is made.
 
     Keepers from before the machine's last boot are dead and fenced at once. Their jobs are requeued by `close_out`,
     once their outcomes are reported, or soon after by the conductor.
@@ -56,7 +64,7 @@ def attach(
     Raises:
         NotFound: there is no node with that name.
         Refused: a pilot of another machine serves this node or has jobs on it, or one of another account serves it
-            here.
+            here; or the allocation has ended.
         SchemaMismatch: the database has no schema, or this pilot is too old for it.
         ForeignDatabase: the database belongs to another cluster.
     """
@@ -69,14 +77,7 @@ def attach(
         migrate.check(conn, newer_allowed=1)
         identity = recovery.recognise(conn, known, who=f"pilot {hello.node}")
         _check_protocol(conn, hello)
-        node = nodes.lock(conn, hello.node)
-        if node is None:
-            raise NotFound(
-                f'there is no node "{hello.node}".',
-                hint=words(Action.CREATE_NODE_NAMED(name=hello.node)),
-                kind="node",
-                name=hello.node,
-            )
+        node, idle = _node(conn, hello)
         _refuse_second_machine(conn, node.id, hello)
         pilots.attach(conn, node.id, hello)
         reason = "its node was restarted"
@@ -91,9 +92,26 @@ def attach(
             open_hours=node.open_hours,
             drain_in=node.drain_in,
             nice=node.nice,
+            idle=idle,
         )
 
     return in_transaction(conn, work)
+
+
+def _node(conn: psycopg.Connection, hello: PilotHello) -> tuple[LockedNode, float | None]:
+    """Return the locked node, and for one in an allocation, the seconds after which an idle pilot may leave it."""
+    if hello.allocation:
+        return joining.join(conn, hello, hello.allocation)
+    node = nodes.lock(conn, hello.node)
+    if node is None:
+        raise NotFound(
+            f'there is no node "{hello.node}".',
+            hint=words(Action.CREATE_NODE_NAMED(name=hello.node)),
+            kind="node",
+            name=hello.node,
+        )
+    joining.refuse_stranger(conn, hello, node.id)
+    return node, None
 
 
 def _storable_found(found: FoundResources) -> FoundResources:
@@ -184,6 +202,7 @@ def renew(
     found: FoundResources | None = None,
     window: Window | None = None,
     epoch: int | None = None,
+    news: AllocationNews | None = None,
 ) -> HeartbeatReply:
     """Renew the leases of an agent's keepers, and return what is requested of the node. May be repeated.
 
@@ -194,6 +213,7 @@ def renew(
         found: what it finds on its machine, None for no change.
         window: when the node opens and closes, by its clock; None if it has no hours, as far as the pilot knows.
         epoch: as returned by `attach`.
+        news: what the pilot has learnt of its allocation.
 
     Raises:
         DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was renewed.
@@ -206,6 +226,10 @@ def renew(
     def work() -> HeartbeatReply:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise DatabaseReplaced
+        if news:
+            joining.note_news(conn, node_id, news)
+            if changed:
+                joining.fit(conn, node_id, news.id, changed)
         requests = pilots.renew_pilot(conn, node_id, agent, said, dead, changed, window)
         if requests is None:
             return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
@@ -224,11 +248,28 @@ def renew(
             open_hours=requests.open_hours,
             drain_in=requests.drain_in,
             nice=requests.nice,
+            idle=requests.idle,
         )
 
     return in_transaction(conn, work)
 
 
-def detach(conn: psycopg.Connection, node_id: int, agent: UUID, keepers: Sequence[UUID]) -> None:
-    """Detach an agent: its node is shown as offline at once, and keepers without attempts are deleted."""
-    in_transaction(conn, lambda: pilots.detach(conn, node_id, agent, keepers))
+def detach(
+    conn: psycopg.Connection,
+    node_id: int,
+    agent: UUID,
+    keepers: Sequence[UUID],
+    news: AllocationNews | None = None,
+) -> None:
+    """Detach an agent: its node is shown as offline at once, and keepers without attempts are deleted.
+
+    The node of an allocation is gone then, and with the last one the allocation has ended. `news` as for `renew`.
+    """
+
+    def work() -> None:
+        if news:
+            joining.note_news(conn, node_id, news)
+            joining.leave(conn, node_id, agent)
+        pilots.detach(conn, node_id, agent, keepers)
+
+    in_transaction(conn, work)

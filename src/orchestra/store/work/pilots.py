@@ -58,7 +58,7 @@ class SilentKeeper:
 class NodeRequests:
     """What users request of a node's pilot. `generation` counts the renewals of the conductor's terms.
 
-    `memory_bytes` is what the operator has enabled, None for all that the pilot finds.
+    `memory_bytes` is what the operator has enabled, None for all that the pilot finds. `idle` as in `HeartbeatReply`.
     """
 
     enabled: dict[Queue, int]
@@ -69,6 +69,7 @@ class NodeRequests:
     open_hours: str | None
     drain_in: float | None
     nice: int
+    idle: float | None
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -224,7 +225,16 @@ def renew_pilot(
     row = _row(conn, SQL.renew_pilot, params)
     if row is None:
         return None
-    names = ("leave", "leave_now", "generation", "memory_bytes", "open_hours", "drain_in", "nice")
+    names = (
+        "leave",
+        "leave_now",
+        "generation",
+        "memory_bytes",
+        "open_hours",
+        "drain_in",
+        "nice",
+        "idle",
+    )
     return NodeRequests(_enabled(row), **{name: row[name] for name in names})
 
 

@@ -112,14 +112,21 @@ on conflict (node_id) do update set
 update node set lost_at = null where id = %(node)s and lost_at is not null
 
 -- name: renew_pilot
--- Programs of the previous version read the message, which has the sentences of the troubles.
+-- Programs of the previous version read the message, which has the sentences of the troubles. In an allocation that is to
+-- end, or has ended, its pilot is to leave.
 update pilot p set
     seen_at = now(), gone_at = null, silent = %(silent)s, found = coalesce(%(found)s, found),
     message = %(message)s, troubles = %(troubles)s, troubles_agent = agent,
     opens_at = %(opens_at)s, closes_at = %(closes_at)s, utc_offset = %(utc_offset)s
 from node n
+left join allocation a on a.id = n.allocation_id
+left join pool g on g.id = n.pool_id
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
-returning p.leave, p.leave_now, is_drained(n) as drained, n.cpu_enabled, n.gpu_enabled,
+returning
+    p.leave or coalesce(a.state = 'LEAVING', false) or g.deletion is not null as leave,
+    p.leave_now or n.gone_at is not null or coalesce(a.state = 'ENDED', false) or coalesce(g.deletion = 'now', false)
+        as leave_now,
+    g.idle, is_drained(n) as drained, n.cpu_enabled, n.gpu_enabled,
     n.memory_bytes, n.nice, n.open_hours, drain_in(n),
     (select beat from leader where duty = 'conductor') as generation
 

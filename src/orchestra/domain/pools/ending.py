@@ -1,0 +1,36 @@
+"""When the jobs in an allocation must end, and how long they may take to. Pure; times are in seconds."""
+
+from __future__ import annotations
+
+from math import inf
+
+MARGIN = 60.0
+"""Before the end of an allocation, for what is done once its jobs have ended: results are read, outcomes reported."""
+KILL_WAIT = 30.0
+"""Between TERM and KILL of an engine, as Slurm's KillWait is by default."""
+REPORTING = 8.0
+"""Of it, after the last job has been killed, in which outcomes are reported."""
+PLANNED = 10.0
+"""How much earlier than planned an engine may say that the end is near."""
+
+
+def margin(whole: float) -> float:
+    """Return the margin of an allocation that lasts so long from the moment when its pilot starts."""
+    return MARGIN if whole == inf else min(MARGIN, max(whole, 0.0) / 10)
+
+
+def time_to_die(left: float, *, ending: float, kill_wait: float) -> float:
+    """Return how long after TERM everything in an allocation is killed.
+
+    Args:
+        left: until its end as far as that is known, infinite otherwise. TERM for another reason, such as preemption,
+            comes at any time and leaves `kill_wait`.
+        ending: how long before its end the engine sends TERM to a pilot.
+    """
+    is_planned = left <= ending + PLANNED
+    return max(left, kill_wait) if is_planned else kill_wait
+
+
+def grace_within(seconds: float) -> float:
+    """Return the grace that jobs get at most, if everything is killed after some seconds."""
+    return max(seconds - REPORTING, seconds / 2)

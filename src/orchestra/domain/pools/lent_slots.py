@@ -1,0 +1,21 @@
+"""The slots of a node in an allocation. Pure."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.nodes import FoundResources
+from orchestra.domain.states import Queue
+
+
+def slots(found: FoundResources | None, queue: Queue, gpus: int) -> dict[Queue, int]:
+    """Return as many slots as its pilot finds. A pool for CPU jobs has none for GPU jobs, though it may see GPUs.
+
+    On a node for GPU jobs, CPU slots are what those jobs may ask for; its pilot claims no CPU jobs.
+
+    Args:
+        found: None before its pilot has looked.
+        gpus: as many were asked for, which counts where the pilot cannot find out.
+    """
+    cpus = (found and found.cpus) or 1
+    devices = None if found is None else found.devices
+    there = gpus if devices is None else len(devices)
+    return {Queue.CPU: cpus, Queue.GPU: there if queue is Queue.GPU else 0}
