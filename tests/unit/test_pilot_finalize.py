@@ -125,6 +125,7 @@ class FakeAgent:
                 launch=SimpleNamespace(log_limit=0, silent_after=10.0, io_activity=IOActivity()),
                 failed_starts={},
                 tasks={},
+                lent=None,
             ),
         )
         self.reporter = Reporter(self.context, lambda *_: None)

@@ -73,6 +73,7 @@ class FakeAgent:
         keepers.handles[self.handle.id] = self.handle
         context: Any = SimpleNamespace(
             keepers=keepers,
+            lent=None,
             on_lease_lost="kill",
             lease=LEASE,
             leases_expire=True,

@@ -20,6 +20,7 @@ def test_a_change_is_noted_once_and_work_is_looked_for() -> None:
     context: Any = SimpleNamespace(
         unseen={"machine"},
         state=PilotState(),
+        lent=None,
         workers=SimpleNamespace(submit=lambda _, then, failed, **__: looks.append((then, failed))),
     )
     watch = MachineWatch(context, lambda: resumed.append(1))

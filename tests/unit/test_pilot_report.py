@@ -185,6 +185,7 @@ class Context:
         self.claim_policy = SimpleNamespace(reset=lambda: None)
         self.troubles: dict[str, Trouble] = {}
         self.database = self
+        self.lent = None
 
     def reconnect(self) -> None:
         """Do nothing: there is no connection."""

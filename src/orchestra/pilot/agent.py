@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import select
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot import machine_watch, run_ahead, state_folder
+from orchestra.pilot.allocation_watch import AllocationWatch
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.conductor_thread import ConductorThread
 from orchestra.pilot.containers import ContainerReaper
@@ -35,6 +37,7 @@ from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
 from orchestra.pilot.keeper_manager import KeeperManager
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.lease import LeaseRenewal, Renewal
+from orchestra.pilot.lent import LentState
 from orchestra.pilot.log_parts import LogPartSender
 from orchestra.pilot.logs import LogSender
 from orchestra.pilot.machine_watch import MachineWatch
@@ -55,6 +58,8 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.005
 """Seconds for which events gather while every slot has attempts queued at its keeper."""
+LAST_SECONDS = 1.5
+"""Seconds before everything in its allocation is killed at which a pilot leaves, whatever is unreported."""
 DETACH_SECONDS = 3.0
 """Seconds that an idle pilot waits for the database when it is stopped."""
 SUPERSEDED = 75
@@ -70,7 +75,11 @@ def run(options: PilotOptions) -> int:
     folder = options.state_folder or state_folder.pilot_folder(options.cluster, options.node)
     state_folder.make_private(folder)
     with state_folder.locked(folder), state_folder.logging_to(folder, terminal=options.foreground):
-        return Agent(options, folder).run()
+        agent = Agent(options, folder)
+        status = agent.run()
+    if agent.has_left_for_good:
+        agent.remove_files()
+    return status
 
 
 class Agent:
@@ -80,7 +89,7 @@ class Agent:
         self.options = options
         self.hello = pilot_hello(options)
         inbox = Inbox()
-        state = PilotState(found=machine_watch.at_start())
+        state = PilotState(found=machine_watch.at_start(options.lent))
         self.context = context = Context(
             agent=self.hello.agent,
             boot_id=self.hello.boot_id,
@@ -95,7 +104,10 @@ class Agent:
             inbox=inbox,
             workers=Workers(inbox),
             gpu_meter=GpuMeter(folder / "gpus.json", state, self.hello.boot_id),
+            lent=LentState(options.lent) if options.lent else None,
         )
+        if options.lent:
+            state.queues = (options.lent.queue,)
         callbacks = DatabaseCallbacks(
             self._connected, self._rejected, self._unavailable, self._notified, self._delayed
         )
@@ -124,6 +136,12 @@ class Agent:
         self.scratch_duty = ScratchDuty(context, self._resume_claims)
         self.container_reaper = ContainerReaper(context)
         self.volumes = VolumeWatch(context)
+        self.allocation_watch = (
+            AllocationWatch(context, context.lent, self.supervisor, self.drain)
+            if context.lent
+            else None
+        )
+        self.has_left_for_good = False
         self._signals = 0
         self._exit_by = inf
         self._failure: OrchestraError | None = None
@@ -134,6 +152,9 @@ class Agent:
         """Run until nothing is left to do; return the exit status."""
         inbox = self.context.inbox
         with state_folder.signals_handled(SIGNALS, self._on_signal, inbox.wakeup.write_fileno):
+            if self.allocation_watch and self.hello.successor:
+                self.keeper_manager.adopt()  # jobs are ended whether or not there is a database
+                self.allocation_watch.succeed()
             self.context.database.start()
             due = self._tick_safely()
             while not self._is_over():
@@ -170,6 +191,7 @@ class Agent:
             self.incompatible_keepers.tick(now),
             self.volumes.tick(now),
             self.opening_watch.tick(now),
+            self.allocation_watch.tick(now) if self.allocation_watch else inf,
         )
 
     def _report(self, now: float) -> float:
@@ -221,6 +243,9 @@ class Agent:
         context, lease = self.context, self.options.lease
         asked_at = boottime()
         hello = replace(self.hello, found=context.found)
+        if context.lent:  # what is known so far gives the new node its slots
+            found = context.found or context.state.found
+            hello = replace(hello, found=found, allocation=context.lent.hello)
         reply = work.attach(conn, hello, lease=lease, known=context.database_memory.known)
         fenced = set()
         for keeper in self.keeper_manager.introductions:
@@ -259,8 +284,7 @@ class Agent:
         self.claimer.wake(*Queue)
 
     def _end_all(self, reason: str) -> None:
-        for key in list(self.context.state.attempts):
-            self.supervisor.end(key, reason)
+        self.supervisor.end_all(reason)
 
     def _begin(self) -> None:
         enabled = self.context.state.enabled
@@ -288,7 +312,7 @@ class Agent:
 
     def _rejected(self, error: OrchestraError) -> None:
         trouble = troubles.database(str(error))
-        if not self.context.node_id:
+        if not self.context.node_id and not self.context.state.busy:
             self._failure = error
         elif self.context.troubles.get("database") != trouble:
             log.error("%s Jobs keep running.", error)
@@ -345,6 +369,10 @@ class Agent:
         state = self.context.state
         if not self.context.adopted and self.context.node_id == 0:
             self._exit_by = monotonic()
+        if self.allocation_watch:
+            self.allocation_watch.stop()
+            self._exit_by = min(self._exit_by, self.allocation_watch.dies_at - LAST_SECONDS)
+            return
         self.drain()
         running = sum(attempt.phase is Phase.RUNNING for attempt in state.attempts.values())
         if not state.busy:
@@ -393,10 +421,12 @@ class Agent:
         if context.launch.cache:
             context.launch.cache.stop()
         jobs_run_on = self._handed_over or context.superseded or self._failure is not None
+        jobs_run_on = jobs_run_on or bool(context.lent and context.state.attempts)
         if context.state.draining and not context.adopted:
             context.keepers.send_successor_to_unadopted()
         if context.node_id and not jobs_run_on:
             self._detach()
+            self.has_left_for_good = bool(context.lent)
         context.database.stop(0.5 if jobs_run_on else DETACH_SECONDS)
         self._flush()
         self.gpu_watch.close()
@@ -413,8 +443,16 @@ class Agent:
             if handle.link:
                 handle.link.send_stop()
         keepers = list(context.keepers.handles)
+        news = context.lent.news if context.lent else None
         context.database.submit(
-            lambda conn: work.detach(conn, context.node_id, context.agent, keepers),
+            lambda conn: work.detach(conn, context.node_id, context.agent, keepers, news),
             lambda _: None,
             partial(log.error, "detaching from the database failed: %s"),
         )
+
+    def remove_files(self) -> None:
+        """Remove all that the pilot of an allocation has kept on this machine: nobody comes back to it."""
+        scratch = self.context.launch.scratch
+        roots = [scratch.root] if scratch else []
+        for folder in (*roots, self.context.folder):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -86,6 +86,7 @@ class Claimer:
         keepers = self.context.keepers
         can_claim = keepers.all_connected and self.context.has_room
         can_claim = can_claim and not self.context.opening.is_closed
+        can_claim = can_claim and (self.context.lent is None or self.context.lent.is_read)
         if keepers.current and can_claim and not self._claiming:
             self._claim(keepers.current)
         return self._poll_at
@@ -99,7 +100,7 @@ class Claimer:
         request = context.request + 1
         known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
-        room = replace(asked.room, seconds_left=context.opening.seconds_left(boottime()))
+        room = replace(asked.room, seconds_left=self._seconds_left())
         offered = allocator.offered(context.state)
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
         cursors = dict(policy.cursors)
@@ -129,6 +130,11 @@ class Claimer:
         context.database.submit(
             call, partial(self._granted, handle, request, asked), partial(self._failed, handle)
         )
+
+    def _seconds_left(self) -> float:
+        """Return the seconds within which jobs that start now must have ended."""
+        left = self.context.opening.seconds_left(boottime())
+        return min(left, self.context.lent.seconds_left) if self.context.lent else left
 
     def _granted(
         self, handle: KeeperHandle, request: int, asked: Asked, claim: Claim | None

@@ -145,7 +145,9 @@ def to_claim(state: PilotState, policy: ClaimPolicy, now: float = 0.0) -> Asked 
     if state.draining:
         return None
     offered = allocator.offered(state)
-    queues = [q for q in Queue if allocator.has_any(offered, q) and q not in policy.exhausted]
+    queues = [
+        q for q in state.queues if allocator.has_any(offered, q) and q not in policy.exhausted
+    ]
     if not queues:
         return None
     busy, waiting = state.with_slots(), state.waiting()

@@ -20,6 +20,7 @@ from orchestra.pilot.gpu_meter import GpuMeter
 from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.lent import LentState
 from orchestra.pilot.opening import Opening
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
@@ -53,6 +54,7 @@ class Context:
         opening: the node's hours, and its planned drain.
         troubles: what `node list` shows, by the duty that reports it and its subject.
         check_disk: a keeper had no room for an outcome.
+        lent: the allocation of a pool that it runs in; None on other nodes.
         stalled: attempts whose start a file system has delayed for too long, each with its task.
         unresponsive: folders that do not answer, each with a sentence.
         avoided: tasks that are left to other nodes for a while because they cannot start here: until when, by the
@@ -86,6 +88,7 @@ class Context:
     opening: Opening = field(default_factory=Opening)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     check_disk: bool = False
+    lent: LentState | None = None
     stalled: dict[AttemptKey, int] = field(default_factory=dict)
     unresponsive: dict[str, str] = field(default_factory=dict)
     avoided: dict[int, float] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
 from time import monotonic
 
@@ -31,12 +32,13 @@ RENEWALS_PER_LEASE = 4
 class Renewal:
     """A renewed lease. It counts from `asked_at` (CLOCK_BOOTTIME), before the request was sent.
 
-    `found` is what the database knows now of the machine.
+    `found` is what the database knows now of the machine, `told` what it knows of the allocation (`LentState.told`).
     """
 
     asked_at: float
     reply: HeartbeatReply
     found: FoundResources | None = None
+    told: tuple[datetime | None, bool] | None = None
 
 
 class LeaseRenewal:
@@ -62,6 +64,8 @@ class LeaseRenewal:
             self._supervisor.must_renew = False
             self._renew_at = now
         is_changed = self.context.found is not self._found
+        lent = self.context.lent
+        is_changed = is_changed or (lent is not None and lent.now != lent.told)
         if is_changed or self.context.reported_troubles != self._reported:
             self.renew_soon()  # so that `node list` shows them
         if now >= self._renew_at and not self._renewing:
@@ -85,6 +89,8 @@ class LeaseRenewal:
         known = context.database_memory.known
         epoch = known.epoch if known else None
         window = context.opening.window
+        lent = context.lent
+        news, told = (lent.news, lent.now) if lent else (None, None)
 
         def call(conn: psycopg.Connection) -> Renewal | None:
             asked_at = boottime()
@@ -101,11 +107,12 @@ class LeaseRenewal:
                     found=None if found is self._found else found,
                     window=window,
                     epoch=epoch,
+                    news=news,
                 )
             except DatabaseReplaced:
                 conn.close()  # the database thread attaches again, which also renews
                 return None
-            return Renewal(asked_at, reply, found)
+            return Renewal(asked_at, reply, found, told)
 
         context.database.submit(call, self._renewed, self._not_renewed, urgent=True)
 
@@ -117,6 +124,8 @@ class LeaseRenewal:
             self.context.superseded = True
             return
         self._found = renewal.found
+        if self.context.lent and renewal.told:
+            self.context.lent.told = renewal.told
         self.context.database_memory.note_generation(renewal.reply.generation)
         self.apply(renewal)
         for handle in self.context.keepers.handles.values():
@@ -150,9 +159,14 @@ class LeaseRenewal:
             self._supervisor.recall(key, reason)
         if reply.leave or reply.leave_now:
             self._drain()
-        if reply.leave_now:
-            for key in list(state.attempts):
-                self._supervisor.end(key, STOPPED)
+        leave_now = reply.leave_now
+        if lent := self.context.lent:
+            lent.idle = reply.idle
+            if reply.idle is None:  # its pool was deleted
+                self._drain()
+                leave_now = True
+        if leave_now:
+            self._supervisor.end_all(STOPPED)
 
     def _extend_deadlines(self, renewal: Renewal) -> None:
         for handle in self.context.keepers.handles.values():

@@ -8,30 +8,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 from orchestra.domain.models.nodes import FoundResources
 from orchestra.files import machine_resources
 from orchestra.pilot import gpus
 from orchestra.pilot.context import Context
+from orchestra.pilot.lent import Lent
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 30.0
 
 
-def at_start() -> FoundResources:
+def at_start(lent: Lent | None = None) -> FoundResources:
     """Return what can be told at once."""
-    return replace(look(), devices=gpus.at_start())
+    return replace(look(lent), devices=gpus.at_start())
 
 
-def look() -> FoundResources:
+def look(lent: Lent | None = None) -> FoundResources:
     """Return what the machine has now, without its GPUs and disks. Runs in an I/O thread."""
-    return FoundResources(
+    found = FoundResources(
         cpus=machine_resources.cpu_count(),
         memory_bytes=machine_resources.memory_bytes(),
         architecture=machine_resources.architecture(),
     )
+    return lent.share(found) if lent else found
 
 
 class MachineWatch:
@@ -50,7 +53,8 @@ class MachineWatch:
         if now < self._look_at:
             return self._look_at
         self._look_at, self._is_looking = now + LOOK_EVERY, True
-        self.context.workers.submit(look, self._seen, self._failed, lane="machine")
+        lent = self.context.lent.lent if self.context.lent else None
+        self.context.workers.submit(partial(look, lent), self._seen, self._failed, lane="machine")
         return inf
 
     def _seen(self, found: FoundResources) -> None:

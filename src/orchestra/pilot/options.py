@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from orchestra.pilot.db_thread import Connect
 from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import IOActivity
 from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.lent import Lent
 from orchestra.pilot.scratch import Scratch
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
@@ -67,6 +68,8 @@ class PilotOptions:
         image_cache_size: bytes that they may take.
         image_pauses: seconds between two attempts to pull an image.
         image_silence: seconds without progress after which an attempt is given up; 0 for never.
+        lent: the allocation that it runs in. It ends with that, and so do its jobs, and it removes its folder. One that a
+            keeper has started only ends what it finds.
     """
 
     node: str
@@ -97,6 +100,7 @@ class PilotOptions:
     image_cache_size: int = 50_000_000_000
     image_pauses: tuple[float, ...] = PAUSES
     image_silence: float = SILENCE
+    lent: Lent | None = None
 
 
 def pilot_hello(options: PilotOptions) -> PilotHello:
@@ -118,15 +122,17 @@ def pilot_hello(options: PilotOptions) -> PilotHello:
         runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
         successor=options.draining or options.started_by_keeper,
         user=options.user,
+        allocation=options.lent.hello if options.lent else None,
     )
 
 
 def make_launch_config(options: PilotOptions, folder: Path, agent: UUID) -> LaunchConfig:
     """Return what this agent starts jobs with; `folder` is its pilot's."""
     io_activity = IOActivity()
+    environment = _environment(options.lent)
     return LaunchConfig(
         runtimes=(BareRuntime(find_shell()), *options.runtimes),
-        environment=inherited(os.environ, prefix=own_prefix()),
+        environment=inherited(environment, prefix=own_prefix()),
         inputs=InputChecker(io_activity),
         io_activity=io_activity,
         stall_after=options.stall_after,
@@ -135,12 +141,19 @@ def make_launch_config(options: PilotOptions, folder: Path, agent: UUID) -> Laun
         scratch=_scratch(options, folder, agent),
         cache=ImageCache(
             options.image_cache or folder / "images",
-            inherited(os.environ),
+            inherited(environment),
             limit=options.image_cache_size,
             pauses=options.image_pauses,
             silence=options.image_silence,
         ),
     )
+
+
+def _environment(lent: Lent | None) -> Mapping[str, str]:
+    """Return the environment without what describes an allocation: a script would take it for that of its own job."""
+    if lent is None:
+        return os.environ
+    return {name: value for name, value in os.environ.items() if not lent.is_allocations(name)}
 
 
 def _scratch(options: PilotOptions, folder: Path, agent: UUID) -> Scratch:

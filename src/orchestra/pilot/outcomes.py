@@ -24,7 +24,10 @@ _SHELL = {126: "the command could not be run", 127: "command not found"}
 CLOSED = "the node closed"
 """How the reason begins with which attempts are ended when the hours of their node are over."""
 
-_CAUSES = {STOPPED: Cause.LEASE, CLOSED: Cause.CLOSED}
+ALLOCATION = "its allocation"
+"""How the reason begins with which attempts are ended because the engine takes their node back."""
+
+_CAUSES = {STOPPED: Cause.LEASE, CLOSED: Cause.CLOSED, ALLOCATION: Cause.CLOSED}
 """Of attempts that were ended for a reason that begins so: no job is at fault, so no retry is used up."""
 
 

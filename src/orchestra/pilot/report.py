@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 64
 LINGER = 0.1
 """Seconds for which an outcome waits for others while jobs run."""
+SETTLE = 2.0
+"""Seconds for which a failure in an allocation waits, because that may just be ending."""
 RETRY_SECONDS = 5.0
 MAX_DELAY = 60.0
 """Seconds between two attempts to report the outcomes of a task that is locked."""
@@ -61,6 +63,8 @@ class Reporter:
         self._delayed_tasks: dict[int, _DelayedTask] = {}
         self._doubted: set[AttemptKey] = set()
         self._limited: dict[int, Queue] = {}
+        self._failures: deque[tuple[float, UUID, Pending]] = deque()
+        self._excuse: tuple[float, str] | None = None
 
     def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None = None) -> None:
         """Queue the outcome of an attempt. `ended_at` is by CLOCK_BOOTTIME, now if it is None."""
@@ -72,10 +76,40 @@ class Reporter:
             ready.close()
         if own_log := attempt.take_log():
             own_log.close()
+        pending = Pending(outcome, boottime() if ended_at is None else ended_at)
+        if self.context.lent and self._excuse is None and _may_be_excused(pending):
+            self._failures.append((monotonic() + SETTLE, attempt.keeper, pending))
+        else:
+            self._append(attempt.keeper, pending)
+
+    def _append(self, keeper: UUID, pending: Pending) -> None:
         if not any(self._waiting.values()):
             self._oldest = monotonic()
-        queue = self._waiting.setdefault(attempt.keeper, deque())
-        queue.append(Pending(outcome, boottime() if ended_at is None else ended_at))
+        queue = self._waiting.setdefault(keeper, deque())
+        queue.append(self._excused(pending))
+
+    def excuse(self, since: float, reason: str) -> None:
+        """Report commands that have failed since then (CLOCK_BOOTTIME) as ended for a reason, at no cost.
+
+        What ends an allocation may reach its jobs as well as the pilot, sooner or later.
+        """
+        self._excuse = self._excuse or (since, reason)
+        self._settle(inf)
+
+    def _excused(self, pending: Pending) -> Pending:
+        if self._excuse is None or not _may_be_excused(pending):
+            return pending
+        since, reason = self._excuse
+        if pending.ended_at < since:
+            return pending
+        return replace(pending, outcome=replace(pending.outcome, cause=Cause.CLOSED, reason=reason))
+
+    def _settle(self, now: float) -> float:
+        """Report the failures of which it is certain now that nothing excuses them; return the next wake-up."""
+        while self._failures and self._failures[0][0] <= now:
+            _, keeper, pending = self._failures.popleft()
+            self._append(keeper, pending)
+        return self._failures[0][0] if self._failures else inf
 
     def release(self, attempt: LocalAttempt, reason: str) -> None:
         """Return an attempt without a process to the database, which requeues its job."""
@@ -83,7 +117,7 @@ class Reporter:
 
     def tick(self, now: float) -> float:
         """Send what is due; return the next wake-up."""
-        return min(self._starts.tick(), self._report(now))
+        return min(self._starts.tick(), self._settle(now), self._report(now))
 
     def _report(self, now: float) -> float:
         count = sum(map(len, self._waiting.values()))
@@ -257,6 +291,12 @@ def _take(queue: deque[Pending], most: int, is_wanted: Callable[[int], bool]) ->
         (batch if is_wanted(pending.outcome.key.task_id) else left).append(pending)
     queue.extendleft(reversed(left))
     return batch
+
+
+def _may_be_excused(pending: Pending) -> bool:
+    """Whether a command has failed as it may by a signal that its allocation got, too."""
+    outcome = pending.outcome
+    return outcome.cause in (Cause.EXIT, Cause.SIGNAL) and not outcome.succeeded
 
 
 def _delay_name(task: int) -> str:

@@ -184,6 +184,7 @@ class LocalAttempt:
         started_at: when its process started; None until the keeper has said so.
         start_reported: the start was reported to the database.
         end_reason: why it is to be ended; None if it is not.
+        killed_at: when its keeper kills it, as it was asked to.
         log: its log as it was opened for it; None if it could not be opened.
     """
 
@@ -202,6 +203,7 @@ class LocalAttempt:
     started_at: float | None = None
     start_reported: bool = False
     end_reason: str | None = None
+    killed_at: float = inf
     log: OpenLog | None = field(default=None, repr=False, compare=False)
 
     def take_log(self) -> OpenLog | None:
@@ -254,6 +256,7 @@ class PilotState:
         found: what the agent finds; `found.devices` are those that it may use, None if their number is not known.
         memory_bytes: what the operator has enabled, None for all that is found.
         nice: what is added to the niceness of jobs.
+        queues: from which jobs are claimed.
         device_names: the UUIDs of devices by the indexes that an agent gave to jobs which knew no UUIDs.
     """
 
@@ -263,6 +266,7 @@ class PilotState:
     draining: bool = False
     memory_bytes: int | None = None
     nice: int = 0
+    queues: tuple[Queue, ...] = tuple(Queue)
     device_names: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, attempt: LocalAttempt) -> None:

@@ -19,6 +19,8 @@ from orchestra.homefolder import home_folder, make_own
 from orchestra.store.postgres.datafolder import network_file_system
 
 LOG_BYTES = 4 << 20
+IMAGES = "%images"
+"""A folder beside those of the pilots, which no node's can be called (`as_name`): images that pilots of pools share."""
 
 
 def pilot_folder(

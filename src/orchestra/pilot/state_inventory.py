@@ -16,7 +16,8 @@ from orchestra.pilot.keeper_spool import is_alive, read_spool
 
 def state_inventories(base: Path) -> list[StateInventory]:
     """Return the contents of all pilots' folders of this account, including empty ones."""
-    return [_inventory(folder) for folder in sorted(base.glob("*/*")) if folder.is_dir()]
+    found = (folder for folder in sorted(base.glob("*/*")) if folder.name != state_folder.IMAGES)
+    return [_inventory(folder) for folder in found if folder.is_dir()]
 
 
 def _inventory(folder: Path) -> StateInventory:

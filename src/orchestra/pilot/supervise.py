@@ -11,7 +11,7 @@ from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import logs, open_log, orphan_reaper
-from orchestra.pilot.context import Context
+from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.finalize import Finalizer, finalize, sweep
 from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.keeper_messages import (
@@ -45,6 +45,7 @@ class Supervisor:
         self.reporter = Reporter(context, self.end)
         self._finalizer = Finalizer(context, self.reporter)
         self.must_renew = False
+        self._grace_at_most = inf
 
     def tick(self, now: float) -> float:
         """Receive the events of every keeper; return the next wake-up."""
@@ -118,6 +119,19 @@ class Supervisor:
         elif attempt.phase in (Phase.QUEUED, Phase.RUNNING) and not again:
             self._send_end(attempt, reason)
 
+    def end_all(self, reason: str, *, grace_at_most: float = inf) -> None:
+        """End all attempts, and those that are being ended within that grace. May be repeated.
+
+        Commands get TERM again only where that makes a difference.
+        """
+        self._grace_at_most = min(self._grace_at_most, grace_at_most)
+        for key, attempt in list(self.context.state.attempts.items()):
+            grace = min(attempt.note.grace, self._grace_at_most)
+            is_ending = attempt.end_reason is not None and attempt.phase is Phase.RUNNING
+            if is_ending and boottime() + grace < attempt.killed_at:
+                self._send_end(attempt, attempt.end_reason or reason)
+            self.end(key, reason)
+
     def recall(self, key: AttemptKey, reason: str) -> None:
         """Release an attempt that has not started. One that has started runs on. May be repeated."""
         attempt = self.context.state.attempts.get(key)
@@ -131,7 +145,9 @@ class Supervisor:
     def _send_end(self, attempt: LocalAttempt, reason: str) -> None:
         handle = self.context.keepers.handles.get(attempt.keeper)
         if handle and handle.link:
-            handle.link.send_end(attempt.key, grace=attempt.note.grace, reason=reason)
+            grace = min(attempt.note.grace, self._grace_at_most)
+            attempt.killed_at = boottime() + grace
+            handle.link.send_end(attempt.key, grace=grace, reason=reason)
         elif handle and handle.incompatible and not handle.dead:
             self._end_from_outside(handle, attempt)
 
@@ -178,6 +194,8 @@ class Supervisor:
     def _on_started(self, handle: KeeperHandle, started: Started) -> None:
         attempt = self._attempt_of(handle, started)
         attempt.started_at = started.boottime
+        if self.context.lent:
+            self.context.lent.has_run = True
         must_end = attempt.end_reason is not None and attempt.phase is Phase.RUNNING
         if must_end and not handle.incompatible:
             self._send_end(attempt, attempt.end_reason or "")

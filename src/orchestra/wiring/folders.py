@@ -26,6 +26,13 @@ def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
     return settings.state_dir / usual.parent.name / usual.name
 
 
+def shared_images(settings: Settings, cluster: str) -> Path:
+    """Return where the pilots of pools of a cluster keep pulled images on this machine, for those that come later."""
+    from orchestra.pilot import state_folder
+
+    return pilot_folder(settings, cluster, "node").with_name(state_folder.IMAGES)
+
+
 def pilots_folder(settings: Settings) -> Path:
     """Return the folder that contains the folders of all pilots of this account."""
     return pilot_folder(settings, "cluster", "node").parent.parent

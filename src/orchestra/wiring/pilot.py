@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestra.domain.errors import Refused
 from orchestra.wiring.database import reconnect, uses_server
-from orchestra.wiring.folders import pilot_folder, pilots_folder
+from orchestra.wiring.folders import pilot_folder, pilots_folder, shared_images
 from orchestra.wiring.identity import user_name
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from pathlib import Path
 
     import psycopg
 
     from orchestra.config import Settings
     from orchestra.domain.state_inventory import StateInventory
     from orchestra.domain.troubles import Trouble
+    from orchestra.pilot.lent import Lent
 
 
 @dataclass(frozen=True, slots=True)
 class PilotSpec:
-    """The options of a pilot. `config` is the configuration file that was named on the command line."""
+    """The options of a pilot. `config` is the configuration file that was named on the command line.
+
+    `allocation` is the file that describes the allocation of a pool that it runs in.
+    """
 
     node: str
     prefers_to_conduct: bool = False
@@ -34,6 +39,7 @@ class PilotSpec:
     started_by_keeper: bool = False
     config: str | None = None
     allow_root: bool = False
+    allocation: Path | None = None
 
     def background_command(self) -> tuple[str, ...]:
         """Return the argument list that runs it in the background."""
@@ -42,7 +48,10 @@ class PilotSpec:
     def command(self) -> tuple[str, ...]:
         """Return the argument list that runs it in the foreground, from any folder."""
         # -P: a json.py in the current folder must not replace the standard library's.
-        words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "-n", self.node]
+        words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run"]
+        if self.allocation:
+            return (*words, "--allocation", str(self.allocation))
+        words += ["-n", self.node]
         words += ["-m"] * self.prefers_to_conduct + ["--serve-all"] * self.serve_all
         words += ["--allow-root"] * self.allow_root
         if self.config:
@@ -85,9 +94,18 @@ def refuse_root(settings: Settings, *, allowed: bool) -> None:
 
 
 def run_pilot(
-    settings: Settings, cluster: str, spec: PilotSpec, *, foreground: bool, supervised: bool = False
+    settings: Settings,
+    cluster: str,
+    spec: PilotSpec,
+    *,
+    foreground: bool,
+    supervised: bool = False,
+    lent: Lent | None = None,
 ) -> int:
     """Serve a node until asked to leave; returns the exit status. A conductor runs in a thread of the same process.
+
+    Args:
+        lent: the allocation that it runs in.
 
     Raises:
         OrchestraError: it could not start.
@@ -100,6 +118,7 @@ def run_pilot(
     # An embedded database is only away together with its machine, so no other node could take the jobs.
     keep = settings.on_lease_lost == "keep" or not uses_server(settings)
     lost: Literal["kill", "keep"] = "keep" if keep else "kill"
+    only_ends = spec.draining or (lent is not None and spec.started_by_keeper)
     options = PilotOptions(
         node=spec.node,
         user=user_name(settings),
@@ -116,20 +135,29 @@ def run_pilot(
         foreground=foreground,
         supervised=supervised,
         relaunch=spec.background_command(),
-        conductor=None if spec.draining else _conductor(settings, spec),
+        conductor=None if only_ends else _conductor(settings, spec),
         state_folder=pilot_folder(settings, cluster, spec.node),
         scratch_dir=settings.scratch_dir,
         runtimes=container_runtimes(settings),
         binds=container_binds(settings),
         avoid_busy_gpus=settings.avoid_busy_gpus,
-        image_cache=settings.image_cache,
+        image_cache=settings.image_cache or _images(settings, cluster, spec),
         image_cache_size=settings.image_cache_size,
         image_silence=settings.image_fetch_timeout,
+        successor_after=1.0 if lent else 5.0,
+        lent=lent,
     )
     try:
         return agent.run(options)
     finally:
         podman_pause.clean_up(os.environ)
+
+
+def _images(settings: Settings, cluster: str, spec: PilotSpec) -> Path | None:
+    """Return the cache that pilots of pools on this machine share, since each of them comes with a new folder."""
+    if spec.allocation is None:
+        return None
+    return shared_images(settings, cluster)
 
 
 def _conductor(

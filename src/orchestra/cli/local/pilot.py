@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
@@ -50,6 +51,7 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--detach", action="store_true", help="go to the background once it is online"
     )
+    parser.add_argument("--allocation", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--service", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--draining", action="store_true", help=argparse.SUPPRESS)
@@ -62,6 +64,8 @@ def _run(ctx: Context) -> int:
     from orchestra.wiring.pilot import PilotSpec, run_pilot
 
     args = ctx.args
+    if args.allocation:
+        return _run_in_allocation(args)
     with database(ctx) as conn:
         spec = PilotSpec(
             node=pilots.node_to_serve(ctx, conn, args.node, create=args.create_node),
@@ -80,6 +84,21 @@ def _run(ctx: Context) -> int:
         os.chdir("/")  # it must not keep a file system from being unmounted
     return run_pilot(
         ctx.settings, cluster, spec, foreground=not args.background, supervised=args.service
+    )
+
+
+def _run_in_allocation(args: argparse.Namespace) -> int:
+    """Run a pilot of a pool, with the configuration of the process that has submitted it."""
+    from orchestra.wiring import lent
+
+    file = Path(args.allocation).absolute()
+    if args.background:
+        os.chdir("/")
+    return lent.run(
+        file,
+        draining=args.draining,
+        started_by_keeper=args.heir,
+        foreground=not args.background,
     )
 
 
