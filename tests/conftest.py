@@ -18,10 +18,12 @@ import pytest
 from orchestra.store.driver.database import connect
 from support import containers
 from support import docker as docker_service
+from support import slurm as real_slurm
 from support.containers import Engine, Registry
 from support.needs import missing, need, pytest_runtest_setup, pytest_terminal_summary
 from support.ordinary import Ordinary
 from support.server import KINDS, Server, kinds_for, new_run, remove, the_server
+from support.slurm import Slurm
 from support.waiting import wait_until
 from support.world import World
 
@@ -212,6 +214,14 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     need("registry")
     with containers.registry(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def slurm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Slurm]:
+    """A Slurm of four nodes that see `tmp_path`. Its parameter has arguments of `support.slurm.started`."""
+    options = getattr(request, "param", {})
+    with real_slurm.started(tmp_path / "slurm", tmp_path, **options) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_every_command_names_a_volume_that_does_not_answer(ana: Maestro, volume:
     typed = [
         shlex.split(command.replace("{volume}", shlex.quote(str(volume)))) for command in COMMANDS
     ]
-    with ThreadPoolExecutor(4) as people:
+    with ThreadPoolExecutor(len(typed)) as people:
         said = list(people.map(lambda words: ana(*words, status=None, timeout=120), typed))
     for one in said:
         assert str(volume) in one.out + one.err, one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,18 +65,20 @@ def test_three_pilots_finish_300_jobs_each_once_within_their_slots(
 
     with psycopg.connect(tcp_database_url, options="-c search_path=orchestra") as conn:
         rows = conn.execute(
-            "select t.queue, a.ordinal, a.number, n.name, a.accepted, a.devices, t.folder "
-            "from attempt a join task t on t.id = a.task_id join node n on n.id = a.node_id"
+            # A pilot of a slow machine gives prefetched jobs back before they start, which is an attempt, too.
+            "select t.queue, a.ordinal, a.number, n.name, a.accepted, t.folder "
+            "from attempt a join task t on t.id = a.task_id join node n on n.id = a.node_id "
+            "where a.cause <> 'returned' or a.started_at is not null"
         ).fetchall()
-    assert len(rows) == 300
-    assert all(number == 1 and accepted for _, _, number, _, accepted, _, _ in rows)
-    assert set(Counter(node for _, _, _, node, _, _, _ in rows)) == set(NODES)
+    assert len(rows) == len({(queue, index) for queue, index, *_ in rows}) == 300
+    assert all(accepted for *_, accepted, _ in rows)
+    assert {node for _, _, _, node, _, _ in rows} == set(NODES)
 
     spans: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
-    for queue, index, _, node, _, _, folder in rows:
+    for queue, index, number, node, _, folder in rows:
         start, end = (Path(folder) / f"job_configId_{index}" / "truth").read_text().splitlines()
         _, attempt, began, *devices = start.split()
-        assert attempt == "1"
+        assert attempt == str(number)
         spans.setdefault((node, queue), []).append(
             (float(began), float(end.split()[1]), " ".join(devices))
         )

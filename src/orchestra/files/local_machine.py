@@ -38,3 +38,14 @@ def account() -> str:
 def host() -> str:
     """This machine's host name as valid UTF-8; the kernel accepts any bytes."""
     return os.fsencode(socket.gethostname()).decode(errors="replace")
+
+
+def process_exists(pid: int) -> bool:
+    """Whether there is such a process, perhaps a zombie. Needs no /proc, which may hide those of other accounts."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

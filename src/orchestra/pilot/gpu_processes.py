@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestra.domain.gpus import Gpu
 from orchestra.domain.human import size
+from orchestra.files.local_machine import process_exists
 from orchestra.pilot.keeper import TOKEN_VARIABLE
 
 _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of linux/proc_ns.h
@@ -37,7 +38,7 @@ def sees_all_processes() -> bool:
 def foreign(gpu: Gpu, ours: Ours) -> str | None:
     """Name a process that computes on a GPU and is no job of this node, or None. In the first PID namespace only."""
     for pid in gpu.processes or ():
-        if _exists(pid) and not _is_ours(pid, ours):
+        if process_exists(pid) and not _is_ours(pid, ours):
             name = _name(pid)
             if name != _SHARES:
                 known = _described(name, _account(pid))
@@ -51,17 +52,6 @@ def foreign_by_memory(gpu: Gpu) -> str | None:
         taken = _described(size(gpu.used_bytes) if gpu.used_bytes else "")
         return f"a process outside this container{taken}"
     return None
-
-
-def _exists(pid: int) -> bool:
-    """Whether there is such a process. /proc may be mounted so that it hides those of other accounts."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _is_ours(pid: int, ours: Ours) -> bool:

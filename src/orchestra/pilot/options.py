@@ -68,8 +68,8 @@ class PilotOptions:
         image_cache_size: bytes that they may take.
         image_pauses: seconds between two attempts to pull an image.
         image_silence: seconds without progress after which an attempt is given up; 0 for never.
-        lent: the allocation that it runs in. It ends with that, and so do its jobs, and it removes its folder. One that a
-            keeper has started only ends what it finds.
+        lent: the allocation that it runs in. It ends with that, as its jobs do, and removes its folder. One that
+            a keeper has started only ends what it finds.
     """
 
     node: str

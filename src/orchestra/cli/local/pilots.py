@@ -99,19 +99,8 @@ def lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return Path("/proc/self").exists() is False and _answers(pid)
+        return not Path("/proc/self").exists() and local_machine.process_exists(pid)
     return state != "Z"
-
-
-def _answers(pid: int) -> bool:
-    """Whether a process is alive, without /proc."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> str:

@@ -1,0 +1,166 @@
+"""The engine Slurm with stand-ins for its commands, for what a real Slurm says seldom."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from orchestra.domain.errors import Refused
+from orchestra.domain.models.pools import Phase, PoolSpec, Refusal, Submission
+from orchestra.pools.engines import EngineSilent, commands, registry
+from orchestra.pools.engines.slurm import SlurmEngine
+from support import fake_slurm
+from support.fake_slurm import UNREACHABLE, Answer, FakeSlurm
+
+ASKED = Submission(
+    UUID("7fc6d3d5-f601-4473-bd12-074781420910"), PoolSpec(), None, ("true",), "/data/log", 45.0
+)
+TIMED_OUT = Answer(
+    out="",
+    err="sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n",
+    status=1,
+)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> FakeSlurm:
+    return fake_slurm.installed(tmp_path / "slurm")
+
+
+@pytest.fixture
+def engine(slurm: FakeSlurm) -> SlurmEngine:
+    return SlurmEngine({**os.environ, "PATH": slurm.path})
+
+
+def test_an_allocation_is_submitted_seen_and_cancelled(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    number = engine.submit(ASKED)
+    assert isinstance(number, str)
+    report = engine.status([number])[number]
+    assert (report.name, report.phase) == (ASKED.name, Phase.WAITING)
+    engine.cancel([number], pending_only=True)
+    assert engine.status([number])[number].phase is Phase.OVER
+    (call,) = slurm.calls("sbatch")
+    assert call.stdin.startswith("#!/bin/bash\n")
+
+
+def test_one_squeue_for_all(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    numbers = [str(engine.submit(replace(ASKED, id=UUID(int=each)))) for each in range(3)]
+    assert set(engine.status([*numbers, "99999"])) == set(numbers)
+    assert len(slurm.calls("squeue")) == 1
+    assert engine.status([]) == {}
+    assert len(slurm.calls("squeue")) == 1, "nobody is asked for"
+
+
+def test_a_submission_that_was_not_answered_is_found_by_its_name(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    slurm.say("sbatch", TIMED_OUT)
+    with pytest.raises(EngineSilent, match="sbatch: Socket timed out"):
+        engine.submit(ASKED)
+    (report,) = engine.status([], [ASKED.name]).values()
+    assert report.engine_id.isdecimal()
+
+
+def test_a_command_that_hangs_is_ended_with_its_children(slurm: FakeSlurm, tmp_path: Path) -> None:
+    slurm.say("squeue", fake_slurm.SILENT)
+    started = time.monotonic()
+    with pytest.raises(EngineSilent, match="squeue did not answer within"):
+        commands.ask(("squeue",), {**os.environ, "PATH": slurm.path}, patience=0.5)
+    # Its child would hold a pipe open.
+    with pytest.raises(EngineSilent):
+        commands.ask(("sh", "-c", "sleep 30 & sleep 30"), os.environ, patience=0.1)
+    assert time.monotonic() - started < 10
+
+
+def test_a_program_that_is_missing_is_silence(tmp_path: Path) -> None:
+    engine = SlurmEngine({"PATH": str(tmp_path)})
+    with pytest.raises(EngineSilent, match="squeue: No such file or directory"):
+        engine.status(["1"])
+    assert not engine.kills_all
+    assert registry.missing("slurm", {"PATH": str(tmp_path)}) == "sbatch"
+    assert registry.missing("local", {}) is None
+    with pytest.raises(Refused, match="no sbatch on the PATH"):
+        registry.engine("slurm", {"PATH": str(tmp_path)})
+
+
+def test_an_id_in_a_federation(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.say("sbatch", Answer(out="67108865;alpha\n", status=0))
+    assert engine.submit(ASKED) == "67108865"
+
+
+def test_success_without_an_id_is_no_answer(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.say("sbatch", Answer(out="Submitted to the night queue\n", status=0))
+    with pytest.raises(EngineSilent, match="Submitted to the night queue"):
+        engine.submit(ASKED)
+
+
+def test_refusals(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.say("sbatch", fake_slurm.refused())
+    assert engine.submit(ASKED) == Refusal("Invalid partition name specified", is_fatal=True)
+    words = "sbatch: error: Batch job submission failed: Some words of a site"
+    slurm.say("sbatch", fake_slurm.refused(words))
+    assert engine.submit(ASKED) == Refusal("Some words of a site")
+
+
+def test_words_that_were_stored_are_checked_again(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    asked = replace(ASKED, spec=PoolSpec(sbatch=("/tmp/evil.sh",)))
+    for refusal in (engine.submit(asked), engine.check(asked)):
+        assert isinstance(refusal, Refusal)
+        assert refusal.is_fatal
+    assert slurm.calls("sbatch") == []
+
+
+def test_a_check_submits_nothing(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.say(
+        "sbatch", Answer(out="", err="sbatch: Job 11 to start at 2026-12-11T05:41:13\n", status=0)
+    )
+    assert engine.check(ASKED) is None
+    assert "--test-only" in slurm.calls("sbatch")[0].words
+    not_now = "allocation failure: Requested node configuration is not available"
+    slurm.say("sbatch", fake_slurm.refused(not_now))
+    assert engine.check(ASKED) == Refusal("Requested node configuration is not available")
+
+
+def test_a_controller_that_is_gone(slurm: FakeSlurm, engine: SlurmEngine) -> None:
+    slurm.always("squeue", UNREACHABLE)
+    slurm.always("scancel", UNREACHABLE)
+    with pytest.raises(EngineSilent, match="squeue: slurm_load_jobs error: Unable to contact"):
+        engine.status(["1"])
+    with pytest.raises(EngineSilent, match="Unable to contact"):
+        engine.cancel(["1"], pending_only=False)
+
+
+def test_cancelling_what_slurm_has_forgotten_is_no_error(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    said = "scancel: error: Kill job error on job id 99999: Invalid job id specified\n"
+    slurm.say("scancel", Answer(out="", err=said, status=1))
+    engine.cancel(["99999"], pending_only=True)
+    assert slurm.calls("scancel")[0].words == ("--state=PENDING", "99999")
+
+
+def test_whether_processes_end_with_their_job_is_asked_for_once(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    slurm.say("scontrol", UNREACHABLE)
+    slurm.configure(ProctrackType="proctrack/cgroup")
+    # Unknown, known, and not asked for again.
+    assert [engine.kills_all for _ in range(3)] == [False, True, True]
+    assert len(slurm.calls("scontrol")) == 2
+
+
+def test_commands_do_not_read_options_from_variables(slurm: FakeSlurm) -> None:
+    environ = {**os.environ, "PATH": slurm.path, "SBATCH_ARRAY_INX": "1-9", "SQUEUE_FORMAT": "%i"}
+    engine = SlurmEngine({**environ, "SLURM_JOB_ID": "5", "PGPASSWORD": "secret"})
+    engine.status([str(engine.submit(ASKED))])
+    for call in slurm.calls():
+        assert not {"SBATCH_ARRAY_INX", "SQUEUE_FORMAT", "SLURM_JOB_ID", "PGPASSWORD"} & set(
+            call.environment
+        )
