@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli import pool_change, pool_options
 from orchestra.cli.argument_types import at_least
+from orchestra.cli.local.pool_run import RUN
 from orchestra.cli.pool_record import pool_record
 from orchestra.cli.registry import Verb, later
 from orchestra.cli.table import Column, Fit
@@ -97,6 +98,7 @@ VERBS = (
         'maestro pool create wide --engine slurm --nodes 4 --sbatch "--exclusive --exclude=n7"',
         output=True,
     ),
+    RUN,
     Verb(
         "list",
         "show the pools, what runs, what is pending, and why",

@@ -2,135 +2,57 @@
 
 from __future__ import annotations
 
-import logging
-import random
-import time
 from collections.abc import Callable
-from uuid import uuid4
-
-import psycopg
 
 from orchestra.conductor.wakeups import Wakeups
-from orchestra.domain.errors import Superseded
 from orchestra.domain.troubles import Stuck
-from orchestra.services.database import recovery
+from orchestra.services.database import recovery, terms
+from orchestra.services.database.terms import RENEW_EVERY, TERM_SECONDS
 from orchestra.store.cluster import leader
-from orchestra.store.driver.database import in_transaction
 
-TERM_SECONDS = 4.0
-"""A term that is not renewed for this long is over: another process acts within 5 s."""
-RENEW_EVERY = 1.0
+__all__ = ["RENEW_EVERY", "TERM_SECONDS", "TermHolder", "Transact"]
 
 Transact = Callable[[Callable[[], bool]], bool]
 """Runs one step in a transaction that has checked the conductor's term."""
 
-log = logging.getLogger(__name__)
 
-
-class TermHolder:
-    """Takes and renews the term for one process, over one connection after the other."""
-
-    _conn: psycopg.Connection
+class TermHolder(terms.TermHolder):
+    """The conductor's term. It also wakes pilots with transactions, and detects a database that was replaced."""
 
     def __init__(self, wakeups: Wakeups, *, name: str, preferred: bool) -> None:
-        self._wakeups, self._name, self._preferred = wakeups, name, preferred
-        self._holder = str(uuid4())
-        self._term: leader.Term | None = None
+        super().__init__(leader.CONDUCTOR, name=name, preferred=preferred)
+        self._wakeups = wakeups
         self._generation = 0
-        self._renewed_at = 0.0
         self._published: tuple[Stuck, ...] = ()
 
-    @property
-    def is_held(self) -> bool:
-        return self._term is not None
-
-    def use(self, conn: psycopg.Connection) -> None:
-        """Continue on a new connection, without a term."""
-        self._conn, self._term = conn, None
-        leader.set_limits(conn)
-
-    def hold(self) -> bool:
-        """Renew the term if that is due, or take it if it is free; return whether this process holds it."""
-        now = time.monotonic()
-        if self._term and now - self._renewed_at >= RENEW_EVERY and not self.renew():
-            self._term = None
-        if self._term is None:
-            self._term = leader.acquire(
-                self._conn, self._holder, self._name, TERM_SECONDS, preferred=self._preferred
-            )
-            self._renewed_at = now
-            if self._term:
-                log.info("conductor: %s is the conductor (term %d)", self._name, self._term.number)
-                self._begin(self._term)
-        return self.is_held
-
-    def _begin(self, term: leader.Term) -> None:
+    def _has_begun(self, term: leader.Term) -> None:
         self._published = ()
         self.transact(lambda: bool(recovery.identify(self._conn, who=self._name)))
-        self._check_generation(term.generation)
+        self._was_renewed(term.generation)
 
-    def _check_generation(self, generation: int) -> None:
+    def _was_renewed(self, generation: int) -> None:
         """Detect a database that was replaced by an older state of itself: this number only grows."""
         went_back, self._generation = generation <= self._generation, generation
         if went_back:
             self.transact(lambda: bool(recovery.begin(self._conn, recovery.OLDER, who=self._name)))
 
-    def renew(self) -> bool:
-        """Prolong the term; False if it is over."""
-        self._renewed_at = time.monotonic()
-        generation = self._term.renew(self._conn, TERM_SECONDS) if self._term else None
-        if generation is None:
-            return False
-        self._check_generation(generation)
-        return True
-
     def transact(self, step: Callable[[], bool]) -> bool:
-        """Run a step in a transaction of its own that has checked the term.
+        """Run a step in a transaction of its own that has checked the term; pilots are woken with it.
 
         Raises:
             Superseded: this process does not hold the term.
         """
-        if self._term is None:
-            raise Superseded
 
-        def checked() -> bool:
+        def began() -> bool:
             self._wakeups.begin()
-            self.check(self._conn)
             return step()
 
-        if time.monotonic() - self._renewed_at >= RENEW_EVERY and not self.renew():
-            raise Superseded
-        result = in_transaction(self._conn, checked)
+        result = super().transact(began)
         self._wakeups.committed()
         return result
-
-    def check(self, conn: psycopg.Connection) -> None:
-        """Make sure until the end of a transaction on any connection that this process holds the term.
-
-        Raises:
-            Superseded: it does not.
-        """
-        term = self._term  # another thread may call this
-        if term is None:
-            raise Superseded
-        term.check(conn)
 
     def publish_stuck(self, stuck: tuple[Stuck, ...]) -> None:
         """Store what the conductor cannot continue, for commands to show."""
         if self._term and stuck != self._published:
             self._term.note_stuck(self._conn, stuck)
             self._published = stuck
-
-    def lost(self) -> None:
-        """Note that another process has taken the term."""
-        self._term = None
-
-    def resign(self) -> None:
-        """Free the term at once for another process."""
-        if self._term and not self._conn.closed:
-            self._term.resign(self._conn)
-
-    def seconds_until_free(self) -> float:
-        """Return when to try again to take the term. The jitter keeps processes that start together apart."""
-        jitter = random.uniform(0.02, 0.2)  # noqa: S311 - not a secret
-        return min(leader.free_in(self._conn), RENEW_EVERY) + jitter

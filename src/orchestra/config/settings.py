@@ -152,6 +152,18 @@ class Settings:
         "where pilots keep their state and their logs; on a local disk",
         shown="~/.local/state/orchestra/pilots, as root /var/lib/orchestra-pilots",
     )
+    pool_folder: Path | None = _setting(
+        "folder",
+        "where the process that runs a pool writes what its pilots need to know, and their output; the machines of the "
+        "batch system must have it under the same path",
+        shown="~/.orchestra/pools",
+    )
+    pool_poll: float = _setting(
+        "duration",
+        "how often the process that runs a pool asks the batch system about its allocations",
+        30.0,
+        shown='"30 s"',
+    )
     scratch_dir: Path | None = _setting(
         "folder",
         "where each job of this node's pilot gets a folder of its own, `$ORCHESTRA_SCRATCH`, while it runs; on a local "

@@ -1,6 +1,8 @@
-"""Timestamps in the future, after the database's clock was set back."""
+"""The database's clock, and timestamps in the future after it was set back."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import psycopg
 
@@ -17,3 +19,11 @@ def bring_back(conn: psycopg.Connection) -> bool:
     conn.execute(SQL.bring_back, {"mail": LONGEST_MAIL_PAUSE})
     params = {"first": RETRY_FIRST, "at_most": RETRY_AT_MOST, "limit": JOBS_AT_A_TIME}
     return conn.execute(SQL.shorten_back_off, params).rowcount > 0
+
+
+def now(conn: psycopg.Connection) -> datetime:
+    """Return the time by the database's clock; within a transaction, that of its beginning."""
+    row = conn.execute(SQL.now).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment

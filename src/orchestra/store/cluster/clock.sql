@@ -37,3 +37,6 @@ where (task_id, ordinal) in (
     limit %(limit)s
     for update skip locked
 )
+
+-- name: now
+select now()

@@ -1,4 +1,4 @@
-"""The conductor's leadership: a row with term, holder and expiry, by the database's clock."""
+"""Duties that one process carries out for all: rows with term, holder and expiry, by the database's clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from orchestra.store.driver.sql import load
 SQL = load("cluster/leader")
 CONDUCTOR = "conductor"
 LEVEL = 1
-"""Raised when conductors of older versions must not go on beside this one. 1: they know max_running."""
+"""Raised when holders of older versions must not go on beside this one. 1: conductors know max_running."""
+
+
+def duty_of_pool(name: str) -> str:
+    """Return the duty to submit for a pool."""
+    return f"pool:{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Troubles:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The right to act as conductor, as long as it is renewed. Every transaction of the conductor checks it first.
+    """The right to carry out a duty, as long as it is renewed. Every transaction of the holder checks it first.
 
     `generation` counts the renewals of all terms up to the beginning of this one.
     """
@@ -43,10 +48,11 @@ class Term:
     number: int
     holder: str
     generation: int = 0
+    duty: str = CONDUCTOR
 
     @property
     def _params(self) -> dict[str, object]:
-        return {"duty": CONDUCTOR, "term": self.number, "holder": self.holder}
+        return {"duty": self.duty, "term": self.number, "holder": self.holder}
 
     def renew(self, conn: psycopg.Connection, seconds: float) -> int | None:
         """Renew the term, and return the number of this renewal, which only grows; None if the term is over."""
@@ -54,13 +60,13 @@ class Term:
         return int(row[0]) if row else None
 
     def check(self, conn: psycopg.Connection) -> None:
-        """Check that no other process is conductor, until the transaction ends.
+        """Check that no other process has the duty, until the transaction ends.
 
         Raises:
-            Superseded: another process is, or the term is over.
+            Superseded: another process has it, or the term is over.
         """
         if conn.execute(SQL.check_term, self._params).fetchone() is None:
-            raise Superseded("another process is the conductor now")
+            raise Superseded(f"another process has the duty {self.duty} now")
 
     def note_stuck(self, conn: psycopg.Connection, stuck: Sequence[Stuck]) -> None:
         """Publish what makes no progress, and why."""
@@ -77,11 +83,17 @@ class Term:
 
 
 def acquire(
-    conn: psycopg.Connection, holder: str, name: str, seconds: float, *, preferred: bool
+    conn: psycopg.Connection,
+    holder: str,
+    name: str,
+    seconds: float,
+    *,
+    preferred: bool,
+    duty: str = CONDUCTOR,
 ) -> Term | None:
-    """Become conductor if there is none, or one of an older version; otherwise None."""
+    """Take a duty that nobody has, or a holder of an older version; otherwise None."""
     params = {
-        "duty": CONDUCTOR,
+        "duty": duty,
         "holder": holder,
         "name": name,
         "seconds": seconds,
@@ -94,7 +106,12 @@ def acquire(
         if conn.closed:
             raise
         return None  # its holder is in a transaction
-    return Term(row[0], holder, row[1]) if row else None
+    return Term(row[0], holder, row[1], duty) if row else None
+
+
+def create(conn: psycopg.Connection, duty: str) -> None:
+    """Create a duty, held by nobody, if there is none of that name."""
+    conn.execute(SQL.create, {"duty": duty})
 
 
 def troubles(conn: psycopg.Connection) -> Troubles:
@@ -109,7 +126,7 @@ def troubles(conn: psycopg.Connection) -> Troubles:
 
 
 def set_limits(conn: psycopg.Connection) -> None:
-    """Limit idle transactions of a conductor's connection, in case its process is stopped."""
+    """Limit idle transactions of a holder's connection, in case its process is stopped."""
     conn.execute(SQL.limits)
 
 
@@ -118,7 +135,7 @@ def do_not_wait_for_disk(conn: psycopg.Connection) -> None:
     conn.execute(SQL.do_not_wait)
 
 
-def free_in(conn: psycopg.Connection) -> float:
-    """Return the seconds until the current term expires unless it is renewed; 0 if there is no conductor."""
-    row = conn.execute(SQL.free_in, {"duty": CONDUCTOR}).fetchone()
+def free_in(conn: psycopg.Connection, duty: str = CONDUCTOR) -> float:
+    """Return the seconds until the current term expires unless it is renewed; 0 if nobody has the duty."""
+    row = conn.execute(SQL.free_in, {"duty": duty}).fetchone()
     return float(row[0]) if row else 0.0

@@ -19,6 +19,9 @@ where duty = %(duty)s
     )
 returning term, beat
 
+-- name: create
+insert into leader (duty) values (%(duty)s) on conflict do nothing
+
 -- name: renew
 -- held_since is in the future if the clock was set back. Waits for a term to have lasted then start from now.
 update leader set

@@ -38,21 +38,27 @@ class ServingNode:
 
 @dataclass(frozen=True, slots=True)
 class ServingNodes:
-    """The nodes on which jobs may start, and by task the jobs that nodes have claimed ahead."""
+    """The nodes on which jobs may start, and by task the jobs that nodes have claimed ahead.
+
+    `oldest` is by task the age in seconds of the oldest attempt on any node.
+    """
 
     nodes: Sequence[ServingNode]
     claimed: Mapping[int, int]
+    oldest: Mapping[int, float]
 
 
 def serving_nodes(conn: psycopg.Connection) -> ServingNodes:
     """Return the nodes on which jobs may start, with what runs there and when it is expected to end."""
     running: dict[int, list[tuple[float, Running]]] = {}
     claimed: dict[int, int] = {}
+    oldest: dict[int, float] = {}
     for row in fetch(conn, SQL.at_work):
         running.setdefault(row["node_id"], []).extend(_jobs(row))
         claimed[row["task"]] = claimed.get(row["task"], 0) + row["unstarted"]
+        oldest[row["task"]] = max(oldest.get(row["task"], 0.0), *row["ages"])
     nodes = [_serving(row, running.get(row["id"], ())) for row in fetch(conn, SQL.hosts)]
-    return ServingNodes(nodes, claimed)
+    return ServingNodes(nodes, claimed, oldest)
 
 
 def _jobs(row: Mapping[str, Any]) -> list[tuple[float, Running]]:

@@ -1,0 +1,103 @@
+"""What a decision about a pool is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import psycopg
+
+from orchestra.domain.allowance import Allowance
+from orchestra.domain.labels import labels_of
+from orchestra.domain.models.placement import Placement
+from orchestra.domain.models.pools import Pool, Situation
+from orchestra.domain.placement import admits
+from orchestra.domain.pools.loads import Server, Waiting, waiting
+from orchestra.domain.pools.ready import Ready
+from orchestra.domain.pools.shape import Shape, shape_of
+from orchestra.store.nodes import reservations
+from orchestra.store.nodes.reservations import ServingNode
+from orchestra.store.pools import allocations, demand
+from orchestra.store.tasks import placements
+from orchestra.store.work import limits
+
+BEYOND_MIN_WORK = 2.0
+"""Up to so many times the pool's `min_work` after the usual wait, it matters when running jobs end."""
+
+
+def situation(conn: psycopg.Connection, pool: Pool, now: datetime) -> Situation:
+    """Return what a decision about a pool is made from, now."""
+    return look(conn, pool, now)[0]
+
+
+def look(conn: psycopg.Connection, pool: Pool, now: datetime) -> tuple[Situation, bool]:
+    """Return the situation of a pool, and whether any jobs are ready that its pilots could run, now or later."""
+    wait = allocations.usual_wait(conn, pool.id)
+    horizon = (wait or 0.0) + BEYOND_MIN_WORK * pool.limits.min_work
+    found = demand_for(conn, pool, horizon)
+    seen = Situation(
+        now=now,
+        limits=pool.limits,
+        loads=found.loads,
+        allocations=pool.live,
+        serving=found.serving,
+        busy_left=found.busy_left,
+        wait=wait,
+        back_off=pool.back_off,
+        nodes=pool.spec.nodes,
+        surplus_since=pool.decision.surplus_since if pool.decision else None,
+        is_paused=pool.paused_at is not None,
+        deletion=pool.deletion,
+    )
+    return seen, found.has_work
+
+
+def shape(conn: psycopg.Connection, pool: Pool) -> Shape:
+    """Return what an allocation of a pool offers, as far as is known."""
+    latest = demand.latest_node(conn, pool.id)
+    return shape_of(pool, *latest) if latest else shape_of(pool)
+
+
+def demand_for(conn: psycopg.Connection, pool: Pool, horizon: float) -> Waiting:
+    """Return the jobs that wait for pilots of a pool, and what runs of jobs like these."""
+    there = reservations.serving_nodes(conn)
+    rows = demand.ready(conn, pool.spec.queue, there.claimed, there.oldest)
+    if not rows:
+        return Waiting()
+    where = placements.some(conn, {row.placement for row in rows if row.placement is not None})
+    tasks = [
+        replace(row.task, placement=None if row.placement is None else where[row.placement])
+        for row in rows
+    ]
+    kept_for = {each.host: each.task for each in reservations.held(conn)}
+    servers = [Server(each.host, kept_for.get(each.node.id)) for each in there.nodes]
+    left_to = _left_to(conn, {row.task.owner for row in rows if row.is_limited})
+    served = _served(there.nodes, tasks)
+    return waiting(tasks, servers, served, shape(conn, pool), left_to, horizon=horizon)
+
+
+def _left_to(conn: psycopg.Connection, owners: Collection[int]) -> dict[int, Allowance]:
+    return {owner: limits.left_to(conn, owner) for owner in sorted(owners)}
+
+
+def _served(nodes: Sequence[ServingNode], tasks: Iterable[Ready]) -> Mapping[int, frozenset[int]]:
+    """Return by task the nodes that may run it."""
+    found: dict[tuple[str, str | None, Placement | None], frozenset[int]] = {}
+    labels = {each.node.id: labels_of(each.node) for each in nodes}
+    served = {}
+    for task in tasks:
+        key = task.account, task.image, task.placement
+        if key not in found:
+            found[key] = frozenset(
+                each.host.id
+                for each in nodes
+                if each.offer.serves(task.account, task.image)
+                and _admits(task.placement, each.node.name, labels[each.node.id])
+            )
+        served[task.task] = found[key]
+    return served
+
+
+def _admits(where: Placement | None, name: str, labels: Mapping[str, str]) -> bool:
+    return where is None or admits(where, name, labels)

@@ -1,0 +1,230 @@
+"""Pools: the process that submits for them, and what their pilots need to know."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from orchestra.config import Settings
+from orchestra.homefolder import home_folder
+from orchestra.wiring.database import reconnect, uses_server
+from orchestra.wiring.identity import account_name, host_name, user_name
+
+if TYPE_CHECKING:
+    import threading
+    from uuid import UUID
+
+    import psycopg
+
+    from orchestra.domain.models.pools import EngineName, Pool, Submission
+    from orchestra.pools.duty import PoolDuty
+    from orchestra.pools.engines import Engine
+    from orchestra.pools.files import AllocationFiles
+
+_OWN = frozenset({"node", "pool_folder", "pool_poll", "postgres_file"})
+"""Settings that are about this machine or this process."""
+
+
+def engine_here(name: EngineName) -> Engine | None:
+    """Return an engine; None where its programs are missing."""
+    from orchestra.pools.engines import registry
+
+    return None if registry.missing(name, os.environ) else registry.engine(name, os.environ)
+
+
+def check_engine(name: EngineName) -> None:
+    """Check that an engine is on this machine.
+
+    Raises:
+        Refused: its programs are missing.
+    """
+    from orchestra.pools.engines import registry
+
+    registry.engine(name, os.environ)
+
+
+def allocation_files(settings: Settings, pool: str) -> AllocationFiles:
+    """Return where the files of a pool's allocations are, on every machine."""
+    from orchestra.pools.files import AllocationFiles
+
+    folder = settings.pool_folder or (home_folder(os.environ) or Path("/")) / ".orchestra/pools"
+    return AllocationFiles(folder.absolute() / pool)
+
+
+def submission(settings: Settings, pool: Pool, allocation: UUID) -> Submission:
+    """Return what the engine of a pool is asked to start. It has no secret: that is in the file that it names."""
+    from orchestra.domain.models.pools import Submission
+    from orchestra.domain.pools.shape import ending
+
+    files = allocation_files(settings, pool.name)
+    words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "--allocation"]
+    return Submission(
+        id=allocation,
+        spec=pool.spec,
+        walltime=pool.limits.walltime,
+        command=(*words, str(files.configuration(allocation))),
+        log=str(files.log(allocation)),
+        ending=ending(pool.limits.walltime),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Whose jobs the pilots of a process's pools run, besides those of its account.
+
+    Args:
+        everybody: everybody's, under this account.
+        allow_root: everybody's also if the account is root.
+    """
+
+    everybody: bool = False
+    allow_root: bool = False
+
+    @property
+    def all(self) -> bool:
+        """Whether they run everybody's."""
+        return self.everybody or (self.allow_root and os.geteuid() == 0)
+
+
+def configuration(
+    settings: Settings, cluster: str, pool: Pool, allocation: UUID, serving: Serving
+) -> dict[str, object]:
+    """Return what the pilots of an allocation need to know, as JSON: every setting that is not the default."""
+    return {
+        "allocation": str(allocation),
+        "pool": pool.name,
+        "cluster": cluster,
+        "engine": pool.engine,
+        "queue": pool.spec.queue.value,
+        "settings": _settings_as_json(settings),
+        "serve_all": serving.everybody,
+        "allow_root": serving.allow_root,
+        "keep_slurm_env": pool.spec.keep_slurm_env,
+        "idle": pool.limits.idle,
+    }
+
+
+def _settings_as_json(settings: Settings) -> dict[str, object]:
+    values = {
+        each.name: _as_json(getattr(settings, each.name))
+        for each in fields(Settings)
+        if each.metadata and each.name not in _OWN and getattr(settings, each.name) != each.default
+    }
+    if url := shared_address(settings):
+        values["postgres"] = url
+    return values
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def shared_address(settings: Settings) -> str | None:
+    """Return the address under which other machines reach the embedded database; None if it is not shared."""
+    from orchestra.wiring.sharing import shared
+
+    share = shared(settings)
+    if share is None:
+        return None
+    try:
+        return Path(share.url_file).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def is_within_reach(settings: Settings) -> bool:
+    """Whether other machines can reach the database."""
+    return uses_server(settings) or shared_address(settings) is not None
+
+
+def run_pools(
+    settings: Settings,
+    stop: threading.Event,
+    cluster: str,
+    names: Collection[str] | None = None,
+    serving: Serving | None = None,
+    *,
+    out: TextIO | None = None,
+) -> None:
+    """Run pools until `stop` is set; some by name, until they are deleted, or all of this account whose engine is here.
+
+    Args:
+        out: gets the log.
+    """
+    from orchestra.pools.runner import PoolRunner
+    from orchestra.pools.wake import Alarm
+
+    if out is not None:
+        logging.basicConfig(stream=out, format="%(asctime)s %(message)s", level=logging.INFO)
+    alarm = Alarm()
+    whom = serving or Serving(allow_root=settings.allow_root)
+    runner = PoolRunner(
+        lambda: reconnect(settings, name="maestro pools"),
+        stop,
+        _mine(settings) if names is None else _named(names),
+        lambda pool: _duty(settings, cluster, pool, alarm.wake, whom),
+        alarm,
+        lasts=names is None,
+    )
+    try:
+        runner.run()
+    finally:
+        alarm.close()
+
+
+def _named(names: Collection[str]) -> Callable[[psycopg.Connection], list[Pool]]:
+    from orchestra.store.pools import pools
+
+    return lambda conn: [pool for name in names if (pool := pools.by_name(conn, name))]
+
+
+def _mine(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]:
+    """Return what finds the pools that this account has run before, or that its user owns and nobody has run."""
+    from orchestra.store.pools import pools
+
+    account, user = account_name(os.geteuid()), user_name(settings)
+
+    def find(conn: psycopg.Connection) -> list[Pool]:
+        return [
+            pool
+            for pool in pools.everything(conn)
+            if pool.account == account or (pool.account is None and pool.owner == user)
+        ]
+
+    return find
+
+
+def _duty(
+    settings: Settings, cluster: str, pool: Pool, wake: Callable[[], None], serving: Serving
+) -> PoolDuty | None:
+    """Return the duty of a pool; None if its engine is not here."""
+    from orchestra.pools.duty import Means, PoolDuty
+
+    engine = engine_here(pool.engine)
+    if engine is None:
+        return None
+    account, user = account_name(os.geteuid()), user_name(settings)
+    means = Means(
+        engine=engine,
+        cluster=cluster,
+        files=allocation_files(settings, pool.name),
+        submission=partial(submission, settings),
+        configuration=lambda pool, allocation: configuration(
+            settings, cluster, pool, allocation, serving
+        ),
+        who=f"{account} on {host_name()}",
+        account=account,
+        serves_all=serving.all,
+        may_run=lambda owner: serving.all or owner == user,
+        poll=settings.pool_poll,
+        wake=wake,
+    )
+    return PoolDuty(pool.name, means)
