@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
+from orchestra.interface.pool_changes import CreatePool
 from orchestra.interface.sessions import MakeSignInCode
 from orchestra.web import pages
 from support.browsing import check_looks, window
@@ -24,7 +25,14 @@ COMMAND = (
 
 @pytest.fixture(scope="module")
 def task(site: Site) -> Task:
-    """A task on node gauss of which one job in three has failed."""
+    """A task on node gauss of which one job in three has failed, and a pool with allocations."""
+    site.cluster.interface()(CreatePool("long", "slurm"))
+    for state, at in (("PENDING", "null"), ("SERVING", "null"), ("ENDED", "now()")):
+        site.cluster.conn.execute(
+            "insert into allocation (id, pool_id, engine_id, state, word, submitted_at, started_at, ended_at)"
+            f" select gen_random_uuid(), id, '1', '{state}', 'A WORD', now() - interval '1 h',"
+            f" case when '{state}' <> 'PENDING' then now() - interval '30 min' end, {at} from pool"
+        )
     site.cluster.node("gauss", cpu=2)
     site.cluster.pilot("gauss")
     task = site.cluster.task(3, COMMAND, name="scan")
@@ -41,7 +49,7 @@ class Samples(dict[str, object]):
 
 def addresses(task: Task) -> Iterator[str]:
     """The address of every page; of those that one function makes, such as questions about changes, the first."""
-    names = {"nodes": "gauss", "datasets": "user.ana.scan-configs", "users": "ana"}
+    names = {"nodes": "gauss", "pools": "long", "datasets": "user.ana.scan-configs", "users": "ana"}
     makers = set()
     for each in pages.endpoints():
         maker = getattr(each.run, "func", each.run)

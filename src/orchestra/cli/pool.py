@@ -30,12 +30,12 @@ def _list(ctx: Context) -> None:
         Column("POOL", lambda pool: pool.name, fit=Fit.START),
         Column("STATE", lambda pool: pool_text.state_of(pool, now), state=True),
         Column("QUEUE", lambda pool: pool.spec.queue.value, fit=Fit.WHOLE),
-        Column("RUNNING", lambda pool: _of_most(pool, len(pool_text.running(pool))), right=True),
+        Column("RUNNING", _running, right=True),
         Column("PENDING", lambda pool: len(pool_text.pending(pool)), right=True),
         Column("JOBS", lambda pool: sum(each.running for each in pool.live), right=True),
         Column("NODE SIZE", lambda pool: pool_text.size_in_words(pool.spec)),
         Column("ENGINE", _engine),
-        Column("WHY", lambda pool: _why(pool, now), fit=Fit.FOLD),
+        Column("WHY", lambda pool: worded(pool_text.why(pool, now)), fit=Fit.FOLD),
     )
     narrow = (
         tuple(each for each in columns if each.title not in ("NODE SIZE", "ENGINE")),
@@ -53,23 +53,14 @@ def _list(ctx: Context) -> None:
     )
 
 
-def _of_most(pool: Pool, running: int) -> str:
-    return f"{running}/{max(1, pool.limits.max_pilots // pool.spec.nodes)}"
+def _running(pool: Pool) -> str:
+    counts = pool_text.counts(pool)
+    return f"{counts.running}/{counts.most}"
 
 
 def _engine(pool: Pool) -> str:
     where = pool_text.choices_in_words(pool.spec)
     return f"{pool.engine}, {where}" if where else pool.engine
-
-
-def _why(pool: Pool, now: datetime) -> str:
-    """What holds it back, what its pending allocations wait for, or else the latest decision."""
-    obstacle = next(pool_text.obstacles(pool, now), None)
-    if obstacle is not None:
-        return worded(obstacle)
-    waits = pool_text.reasons(pool_text.pending(pool))
-    decided = pool.decision.why if pool.decision else ""
-    return f"{pool.engine.capitalize()} says: {waits}. {decided}".strip() if waits else decided
 
 
 def _show_arguments(parser: Parser) -> None:

@@ -21,6 +21,8 @@ from orchestra.domain import gpus, human, labels, node_text, resource_text
 from orchestra.domain.identities import Identity
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.models.nodes import Node
+from orchestra.domain.models.pools import Pool
+from orchestra.domain.pools import pool_text
 from orchestra.domain.wording import Field, Sentence
 from orchestra.web import page_words, static_files
 
@@ -128,6 +130,13 @@ def environment() -> Environment:
         found_labels=labels.found_labels,
         shown_labels=labels.shown_labels,
         gpus=gpus.in_words,
+        pool_state=_pool_state,
+        pool_obstacles=_pool_obstacles,
+        pool_why=_pool_why,
+        pool_counts=pool_text.counts,
+        pool_size=pool_text.size_in_words,
+        pool_choices=pool_text.choices_in_words,
+        pool_limits=pool_text.limits_in_words,
         assigned_gpus=_assigned_gpus,
         quoted=functools.partial(quote, safe=""),
     )
@@ -156,6 +165,21 @@ def _ago(context: Context, at: datetime) -> str:
 @pass_context
 def _hours_now(context: Context, node: Node) -> str:
     return node_text.hours_now(node, context["now"]) or ""
+
+
+@pass_context
+def _pool_state(context: Context, pool: Pool) -> str:
+    return pool_text.state_of(pool, context["now"])
+
+
+@pass_context
+def _pool_obstacles(context: Context, pool: Pool) -> list[Sentence]:
+    return list(pool_text.obstacles(pool, context["now"]))
+
+
+@pass_context
+def _pool_why(context: Context, pool: Pool) -> Sentence:
+    return pool_text.why(pool, context["now"])
 
 
 @pass_context

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestra.domain.human import count, duration, listed, relative, sentence, size
 from orchestra.domain.models.pools import Allocation, AllocationState, Pool, PoolLimits, PoolSpec
-from orchestra.domain.states import Queue
 from orchestra.domain.wording import Action, Sentence, words
 
 _CHOICES = ("partition", "account", "qos", "constraint", "gres")
@@ -45,6 +45,31 @@ def pending(pool: Pool) -> list[Allocation]:
     return [each for each in pool.live if each.state.is_waiting]
 
 
+@dataclass(frozen=True, slots=True)
+class AllocationCounts:
+    """How many allocations of a pool run, are pending, and may exist at most."""
+
+    running: int
+    pending: int
+    most: int
+
+
+def counts(pool: Pool) -> AllocationCounts:
+    """Count the allocations of a pool."""
+    most = max(1, pool.limits.max_pilots // pool.spec.nodes)
+    return AllocationCounts(len(running(pool)), len(pending(pool)), most)
+
+
+def why(pool: Pool, now: datetime) -> Sentence:
+    """Return what holds a pool back, what its pending allocations wait for, or else the latest decision."""
+    obstacle = next(obstacles(pool, now), None)
+    if obstacle is not None:
+        return obstacle
+    waits = reasons(pending(pool))
+    decided = pool.decision.why if pool.decision else ""
+    return f"{pool.engine.capitalize()} says: {waits}. {decided}".strip() if waits else decided
+
+
 def reasons(allocations: list[Allocation]) -> str:
     """Return the engine's reasons why allocations wait, each once: `Priority`, `Resources and QOSMaxJobs`."""
     found = dict.fromkeys(each.reason or each.word or "" for each in allocations)
@@ -76,11 +101,6 @@ def limits_in_words(limits: PoolLimits) -> str:
     if limits.walltime:
         parts.append(f"{duration(limits.walltime)} each")
     return ", ".join(parts)
-
-
-def serves_queue(pool: Pool, queue: Queue) -> bool:
-    """Whether the pilots of a pool run jobs of a queue."""
-    return pool.spec.queue is queue
 
 
 def obstacles(pool: Pool, now: datetime) -> Iterator[Sentence]:

@@ -40,9 +40,23 @@ cross join lateral status_counts(t.id) as c
 where t.ended_at is null and (%(all)s or t.id = any (%(tasks)s::integer[]))
 
 -- name: nodes
--- A mark of each node that differs when what is shown of it does. A pilot that falls silent has no event, either.
+-- A mark of each node, and of each pool (by its negative id), that differs when what is shown of it does. A pilot that
+-- falls silent has no event, either.
 select n.id, hashtextextended(
     concat_ws(' ', n::text, is_online(p), p.leave, p.leave_now, p.version, p.host, p.message, current_troubles(p)), 0
 ) as mark
 from node n
 left join pilot p on p.node_id = n.id
+union all
+select -g.id, hashtextextended(
+    concat_ws(
+        ' ', g.spec, g.max_pilots, g.min_pilots, g.paused_at, g.pause_reason, g.not_before, g.trouble, g.deletion,
+        g.decision ->> 'why',
+        (
+            select string_agg(concat_ws(' ', a.id, a.state, a.word, a.reason, a.ends_at), ',' order by a.id)
+            from allocation a
+            where a.pool_id = g.id and a.ended_at is null
+        )
+    ), 0
+)
+from pool g
