@@ -128,6 +128,11 @@ def test_a_tiny_remainder_is_left_to_those_that_serve() -> None:
     assert decision.why == "The nodes that serve have little work left for one more."
 
 
+def test_what_is_not_worth_an_allocation_is_left_to_those_that_serve() -> None:
+    assert decide(_serving(1, _jobs(23, 10))).submit == 0
+    assert decide(_serving(1, _jobs(24, 10))).submit == 1
+
+
 def test_a_tiny_remainder_does_not_wait_behind_long_jobs() -> None:
     assert decide(_serving(1, _jobs(1, 0.1), busy_left=86400)).submit == 1
 
@@ -140,6 +145,12 @@ def test_what_serves_takes_jobs_while_an_allocation_waits_in_the_queue() -> None
     assert decide(_serving(4, work, wait=660.0, busy_left=240)).submit == 1, (
         "first they end what they run"
     )
+
+
+def test_jobs_take_turns_on_what_serves() -> None:
+    first, second = _jobs(6, 10, task=1), _jobs(30, 10, task=2)
+    assert decide(_serving(1, first, second, wait=121.0)).submit == 0
+    assert decide(_serving(1, first, second, wait=120.0)).submit == 1
 
 
 def test_long_jobs_that_will_have_started_need_no_allocation() -> None:
@@ -159,6 +170,17 @@ def test_allocations_that_end_soon_take_few_jobs() -> None:
     assert decide(soon).submit == 4
 
 
+def test_only_what_runs_in_an_allocation_ends_with_it() -> None:
+    idle, busy = replace(_one(0, SERVING, 10), running=0), _one(1, SERVING, 9000)
+    here = _situation(_jobs(60, 10), there=[idle, busy], serving=1.0, wait=600.0)
+    assert decide(here).submit == 0
+    shared = replace(here, allocations=_there(SERVING, SERVING, ends_in=9000))
+    assert decide(shared).submit == 0
+    assert decide(replace(shared, wait=300.0, loads=(_jobs(72, 10),))).submit == 2, (
+        "one at work, not two"
+    )
+
+
 def test_allocations_that_end_before_a_job_would_take_none() -> None:
     there = _there(SERVING, SERVING, ends_in=3500)
     assert decide(_situation(_jobs(2, 3600), there=there, serving=2.0, wait=4000.0)).submit == 2
@@ -170,6 +192,24 @@ def test_long_and_short_jobs_share_an_allocation() -> None:
     long, short = _jobs(1, 3600, fit=8, task=1), _jobs(1200, 1, fit=8, task=2)
     assert decide(_situation(long, short)).submit == 1
     assert decide(_situation(long, replace(short, jobs=2400))).submit == 2
+
+
+def test_short_jobs_wait_for_the_part_of_an_allocation_that_long_ones_leave() -> None:
+    long, short = _jobs(1, 3600, fit=8, task=1), _jobs(2400, 1, fit=8, task=2)
+    assert decide(_situation(long, short, wait=600.0)).submit == 2
+
+
+def test_rounding_submits_nothing() -> None:
+    for jobs in range(1, 200):
+        for typical in (120.1, 333.3, 7777.7):
+            decision = decide(
+                _situation(_jobs(jobs, typical, 3), limits=replace(LIMITS, max_pilots=99))
+            )
+            assert decision.need == -(-jobs // 3)
+
+
+def test_a_load_without_jobs_is_none() -> None:
+    assert decide(_situation(_jobs(0, None), _jobs(0, 600))).need == 0
 
 
 def test_jobs_that_nobody_has_measured_do_not_wait_behind_long_ones() -> None:
@@ -207,14 +247,19 @@ def test_an_unknown_one_counts_against_the_limits_and_is_not_waited_for_for_ever
 
 
 def test_an_unknown_one_with_a_pilot_serves() -> None:
-    there = [replace(_one(0, UNKNOWN, None), pilots=("p-0-h",), started_at=NOW)]
-    assert decide(_situation(_jobs(1, 600), there=there)).need == 2
+    there = [replace(_one(0, UNKNOWN, None), pilots=("p-0-h",), started_at=NOW, seen_at=NOW)]
+    decision = decide(_situation(_jobs(1, 600), there=there))
+    assert (decision.submit, decision.need) == (1, 2)
 
 
 def test_a_machine_whose_pilot_is_still_starting_is_waited_for() -> None:
     half = replace(_one(0, SERVING, None), nodes=2, started_at=NOW - timedelta(seconds=119))
     work = _situation(_jobs(1, 600), there=[half], serving=0.5, nodes=2)
     assert decide(work).submit == 0
+    kept = replace(work, loads=(), limits=replace(LIMITS, min_pilots=4))
+    assert decide(kept).submit == 1
+    whole = replace(half, pilots=("p-0-h", "p-0-i"))
+    assert decide(replace(work, allocations=(whole,))).submit == 1
     half = replace(half, started_at=NOW - timedelta(seconds=120))
     assert decide(replace(work, allocations=(half,))).submit == 1
 
@@ -244,6 +289,8 @@ def test_each_machine_of_an_allocation_counts_against_the_limit() -> None:
     there = [replace(each, nodes=4) for each in _there(PENDING)]
     assert decide(_situation(_jobs(9, 600), there=there, limits=limits, nodes=4)).submit == 1
     assert decide(_situation(_jobs(9, 600), there=there, limits=limits, nodes=6)).submit == 0
+    leaving = [replace(each, nodes=4) for each in _there(LEAVING)]
+    assert decide(_situation(_jobs(9, 600), there=leaving, limits=limits, nodes=4)).submit == 1
     decision = decide(_situation(_jobs(9, 600), limits=limits, nodes=10))
     assert (decision.submit, decision.need) == (0, 0)
     assert decision.why == "An allocation has 10 pilots, and the pool may have only 9 pilots."
@@ -326,6 +373,16 @@ def test_a_little_less_work_than_at_its_submission_withdraws_nothing() -> None:
     assert (decide(soon).submit, decide(soon).withdraw) == (0, ()), "it may start at any moment"
 
 
+def test_nothing_is_withdrawn_that_jobs_may_need_which_nobody_has_measured() -> None:
+    late = NOW - timedelta(hours=1)
+    there = _there(*[PENDING] * 3)
+    decision = decide(_situation(_jobs(3, None), there=there, surplus_since=late))
+    assert (decision.submit, decision.withdraw) == (0, ())
+    assert decide(_situation(_jobs(2, None), there=there, surplus_since=late)).withdraw == (
+        UUID(int=2),
+    )
+
+
 def test_a_lower_limit_withdraws_what_is_above_it() -> None:
     limits = replace(LIMITS, max_pilots=1)
     there = _there(PENDING, PENDING)
@@ -337,11 +394,12 @@ def test_a_lower_limit_withdraws_what_is_above_it() -> None:
     assert decision.withdraw == (UUID(int=1),)
 
 
-def test_a_paused_pool_submits_nothing_and_withdraws_what_nobody_needs() -> None:
-    decision = decide(_situation(_jobs(9, 600), there=_there(PENDING), is_paused=True))
-    assert (decision.submit, decision.withdraw, decision.why) == (0, (), "The pool is paused.")
-    late = NOW - timedelta(hours=1)
-    assert decide(_situation(there=_there(PENDING), is_paused=True, surplus_since=late)).withdraw
+def test_a_paused_pool_submits_nothing_and_withdraws_what_has_not_started() -> None:
+    decision = decide(
+        _situation(_jobs(9, 600), there=_there(PENDING, STARTING, SERVING), is_paused=True)
+    )
+    assert (decision.submit, decision.withdraw) == (0, (UUID(int=0),))
+    assert decision.why == "The pool is paused."
 
 
 @pytest.mark.parametrize("deletion", ["drain", "now"])

@@ -22,6 +22,8 @@ def decide(situation: Situation) -> Decision:
     have = census(situation)
     if situation.deletion:
         return Decision(withdraw=have.pending, why=text.DELETED)
+    if situation.is_paused:
+        return Decision(withdraw=have.pending, why=text.PAUSED)
     more = wanted(situation)
     need = _within(situation, have.serving + more)
     keep = max(need, _within(situation, have.serving + wanted(situation, patient=False)))
@@ -44,8 +46,6 @@ def _submission(situation: Situation, have: Census, need: int, more: int) -> tup
     """Return how many allocations are to be submitted, and why it is not more."""
     limits = situation.limits
     missing = need - have.serving - have.coming
-    if situation.is_paused:
-        return 0, text.PAUSED
     if missing <= 0:
         return 0, _enough(situation, have, more)
     allowed = (limits.max_pilots - have.pilots) // situation.nodes

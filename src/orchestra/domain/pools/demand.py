@@ -58,12 +58,13 @@ def wanted(situation: Situation, *, patient: bool = True) -> int:
 
     Args:
         patient: an allocation first waits in the engine's queue, and has then work for `min_work` seconds; otherwise it
-            starts at once, and half of that is enough. That is what a pending one is worth: were both the same, small
-            changes of the figures would have allocations submitted and withdrawn in turn.
+            starts at once, half of that is enough, and jobs that nobody has measured are long. That is what a pending
+            one may be worth: were both the same, small changes would have some submitted and withdrawn in turn.
     """
     min_work = situation.limits.min_work * (1.0 if patient else 0.5)
     wait = (situation.wait or 0.0) if patient else 0.0
-    measured = _worth(_measured(situation.loads), rooms(situation), wait, min_work)
+    jobs = _measured(situation.loads, None if patient else min_work)
+    measured = _worth(jobs, rooms(situation), wait, min_work)
     return max(measured, 1 if _wants_probe(situation, min_work) else 0)
 
 
@@ -79,8 +80,7 @@ def rooms(situation: Situation) -> list[Room]:
     ]
     share = min(1.0, situation.serving / len(ends)) if ends else 0.0
     other = Room(max(0.0, situation.serving - share * len(ends)), free_in)
-    # Those that end first take jobs first: nothing else could be done with them.
-    return [*(Room(share, free_in, max(0.0, left)) for left in sorted(ends)), other]
+    return [*(Room(share, free_in, left) for left in ends), other]
 
 
 def _wants_probe(situation: Situation, min_work: float) -> bool:
@@ -91,14 +91,15 @@ def _wants_probe(situation: Situation, min_work: float) -> bool:
     return all((situation.now - at).total_seconds() >= min_work for at in began)
 
 
-def _measured(loads: Iterable[Load]) -> list[_Jobs]:
-    return [
-        _Jobs(
-            load.jobs / max(1, load.fit) * max(SHORTEST, load.typical), max(SHORTEST, load.typical)
-        )
-        for load in loads
-        if load.typical is not None and load.jobs > 0
-    ]
+def _measured(loads: Iterable[Load], unmeasured: float | None) -> list[_Jobs]:
+    """Return the jobs of these loads; `unmeasured` is how long others take, or None to leave them out."""
+    found = []
+    for load in loads:
+        typical = unmeasured if load.typical is None else load.typical
+        if typical is not None and load.jobs > 0:
+            seconds = max(SHORTEST, typical)
+            found.append(_Jobs(load.jobs / max(1, load.fit) * seconds, seconds))
+    return found
 
 
 def _worth(jobs: list[_Jobs], room: list[Room], wait: float, min_work: float) -> int:
@@ -109,16 +110,9 @@ def _worth(jobs: list[_Jobs], room: list[Room], wait: float, min_work: float) ->
     whole = ceil(width - _LITTLE)
     beside = [*room, Room(whole - width, wait)]
     short = _absorbed([each for each in left if each.typical < min_work], beside, wait + min_work)
-    more = whole + _worth_of_short(short, min_work)
+    more = whole + (floor(sum(each.seconds for each in short) / min_work) if short else 0)
     # However little it is, it is not to wait behind long jobs, nor for an allocation that never comes.
     return more or (1 if _absorbed(short, room, wait + 2 * min_work) else 0)
-
-
-def _worth_of_short(jobs: Sequence[_Jobs], min_work: float) -> int:
-    if not jobs:
-        return 0
-    at_once = ceil(sum(each.width for each in jobs) - _LITTLE)
-    return min(at_once, floor(sum(each.seconds for each in jobs) / min_work))
 
 
 def _absorbed(jobs: Sequence[_Jobs], room: Sequence[Room], until: float) -> list[_Jobs]:
