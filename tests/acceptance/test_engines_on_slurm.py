@@ -132,3 +132,22 @@ def test_a_submission_to_a_controller_that_hangs_is_found_later(
         engine.submit(asked)
     found = wait_until(lambda: engine.status([], [asked.name]), describe=slurm.report)
     engine.cancel(list(found), pending_only=False)
+
+
+@pytest.mark.parametrize(
+    "slurm", [{"settings": ["SlurmdTimeout=2", "KillWait=2"], "proctrack": "cgroup"}], indirect=True
+)
+def test_what_is_cancelled_on_a_machine_that_does_not_answer_is_not_known_to_have_ended(
+    slurm: Slurm, engine: SlurmEngine, asked: Submission, hostile_dir: Path
+) -> None:
+    number = submitted(engine, asked)
+    (host,) = wait_until(lambda: report(engine, number).hosts, describe=slurm.report)
+    wait_until(lambda: pilots(hostile_dir, "env"), describe=slurm.report)
+    slurm.kill_slurmd(host)
+    engine.cancel([number], pending_only=False)
+    wait_until(lambda: report(engine, number).phase is Phase.OVER, 60, slurm.report, pause=0.2)
+    assert report(engine, number).is_lost
+    assert pilots(hostile_dir, "told") == set()
+    slurm.start_slurmd(host)
+    wait_until(lambda: not [line for line in slurm.processes(host).values() if "sleep" in line], 60)
+    assert report(engine, number).is_lost, "for a while longer, since that takes time"

@@ -168,6 +168,10 @@ def _scontrol(state: State, words: list[str], _stdin: str) -> Said:
     return Said()
 
 
+def _sinfo(_state: State, words: list[str], _stdin: str) -> Said:
+    return Said("".join(f"{node}|idle\n" for node in _list(_value(words, "-n", "--nodes"))))
+
+
 def _srun(_state: State, words: list[str], _stdin: str) -> Said:
     return Said(err=f"srun: error: the stand-in runs nothing: {' '.join(words)}\n", status=1)
 
@@ -203,6 +207,7 @@ COMMANDS = {
     "squeue": _squeue,
     "scancel": _scancel,
     "scontrol": _scontrol,
+    "sinfo": _sinfo,
     "srun": _srun,
 }
 

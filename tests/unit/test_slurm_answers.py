@@ -165,6 +165,22 @@ def test_only_a_machine_that_does_not_answer_leaves_doubt() -> None:
     assert not report("TIMEOUT").is_lost
 
 
+@pytest.mark.parametrize(
+    ("state", "answers"),
+    [
+        *(
+            (state, True)
+            for state in ("idle", "mixed", "completing", "drained", "idle~", "planned-")
+        ),
+        *((state, False) for state in ("down*", "down", "completing*", "drained*", "unknown", "")),
+    ],
+)
+def test_which_machines_answer(state: str, answers: bool) -> None:
+    output = f"n1|{state}\nn1|{state}\n"
+    assert slurm_answers.silent_hosts(output, ["n1"]) == (set() if answers else {"n1"})
+    assert slurm_answers.silent_hosts(output, ["n2"]) == {"n2"}, "Slurm does not know it"
+
+
 def test_other_jobs_and_other_lines_are_skipped() -> None:
     output = "\n".join([
         "CLUSTER: alpha",

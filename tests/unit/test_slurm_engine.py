@@ -13,7 +13,7 @@ import pytest
 from orchestra.domain.errors import Refused
 from orchestra.domain.models.pools import Phase, PoolSpec, Refusal, Submission
 from orchestra.pools.engines import EngineSilent, commands, registry
-from orchestra.pools.engines.slurm import SlurmEngine
+from orchestra.pools.engines.slurm import SETTLING, SlurmEngine
 from support import fake_slurm
 from support.fake_slurm import UNREACHABLE, Answer, FakeSlurm
 
@@ -144,6 +144,26 @@ def test_cancelling_what_slurm_has_forgotten_is_no_error(
     slurm.say("scancel", Answer(out="", err=said, status=1))
     engine.cancel(["99999"], pending_only=True)
     assert slurm.calls("scancel")[0].words == ("--state=PENDING", "99999")
+
+
+def test_one_that_is_over_on_a_machine_that_does_not_answer_may_go_on(slurm: FakeSlurm) -> None:
+    now = 0.0
+    engine = SlurmEngine({**os.environ, "PATH": slurm.path}, clock=lambda: now)
+    number = str(engine.submit(ASKED))
+    slurm.change(number, state="CANCELLED", nodes="n[1-2]")
+    assert not engine.status([number])[number].is_lost
+    slurm.say("sinfo", Answer(out="n1|idle\nn2|down*\n"))
+    assert engine.status([number])[number].is_lost
+    now = SETTLING - 1
+    assert engine.status([number])[number].is_lost, "what ran there is still being ended"
+    now = SETTLING
+    assert not engine.status([number])[number].is_lost
+    slurm.say("sinfo", UNREACHABLE)
+    assert engine.status([number])[number].is_lost
+    # Nothing follows from it where processes may outlive their job anyway.
+    slurm.change(number, state="RUNNING")
+    engine.status([number])
+    assert len(slurm.calls("sinfo")) == 5
 
 
 def test_whether_processes_end_with_their_job_is_asked_for_once(

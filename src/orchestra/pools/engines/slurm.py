@@ -1,16 +1,21 @@
-"""Slurm, through its commands: sbatch, squeue, scancel, scontrol."""
+"""Slurm, through its commands: sbatch, squeue, scancel, scontrol, sinfo."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models.pools import EngineSays, Refusal, Submission
+from orchestra.domain.models.pools import EngineSays, Phase, Refusal, Submission
 from orchestra.domain.pools import sbatch_words
 from orchestra.pools.engines import EngineSilent, environments, slurm_answers, slurm_script
 from orchestra.pools.engines.commands import Said, ask
 
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
+PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
+
+SETTLING = 180.0
+"""Seconds that a slurmd which is back has to end what ran on its machine: KillWait is 30 s by default."""
 
 
 class SlurmEngine:
@@ -20,10 +25,14 @@ class SlurmEngine:
     jobs of this account, so that an id that Slurm has forgotten is merely left out.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._asking = environments.for_commands(environ)
         self._submitting = environments.for_pilots(environ)
+        self._clock = clock
         self._kills_all: bool | None = None
+        self._silent_at: dict[str, float] = {}
 
     @property
     def kills_all(self) -> bool:
@@ -61,11 +70,37 @@ class SlurmEngine:
         return None if answer.status == 0 else _refusal(answer, test_only=True)
 
     def status(self, ids: Collection[str], names: Collection[str] = ()) -> EngineSays:
-        """Return what `squeue` says of jobs; see `Engine`."""
+        """Return what `squeue` says of jobs; see `Engine`. Where some are over it also asks for their machines."""
         if not ids and not names:
             return {}
         answer = self._ask("squeue", "--me", "-h", "-t", "all", "-o", slurm_answers.COLUMNS)
-        return slurm_answers.reports(answer.output, ids, names)
+        found = slurm_answers.reports(answer.output, ids, names)
+        over = {host for each in found.values() if each.phase is Phase.OVER for host in each.hosts}
+        if not over or not self.kills_all:
+            return found
+        silent = self._lately_silent(over)
+        return {
+            each.engine_id: replace(each, is_lost=not silent.isdisjoint(each.hosts))
+            for each in found.values()
+        }
+
+    def _lately_silent(self, hosts: Collection[str]) -> frozenset[str]:
+        """Return which machines do not answer Slurm, or are back so lately that what ran there may still be ended."""
+        now = self._clock()
+        recent = {host: at for host, at in self._silent_at.items() if now - at < SETTLING}
+        self._silent_at = recent | dict.fromkeys(self._silent(hosts), now)
+        return frozenset(self._silent_at)
+
+    def _silent(self, hosts: Collection[str]) -> frozenset[str]:
+        """Return which machines do not answer Slurm: what ran there need not have ended."""
+        chosen = ",".join(sorted(hosts))
+        try:
+            answer = self._ask(
+                "sinfo", "-a", "-h", "-N", "-n", chosen, "-o", slurm_answers.NODE_COLUMNS
+            )
+        except EngineSilent:
+            return frozenset(hosts)
+        return slurm_answers.silent_hosts(answer.output, hosts)
 
     def cancel(self, ids: Collection[str], *, pending_only: bool) -> None:
         """Cancel jobs; see `Engine`."""

@@ -17,6 +17,8 @@ from orchestra.domain.models.pools import EngineReport, EngineSays, Phase, Refus
 
 COLUMNS = "%i|%T|%e|%j|%P|%N|%r"
 """For `squeue -o`. Without a width nothing is cut; the last may have anything in it."""
+NODE_COLUMNS = "%N|%T"
+"""For `sinfo -o`."""
 
 _PHASES = {
     Phase.WAITING: "PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT EXPEDITING",
@@ -158,6 +160,25 @@ def moment(text: str) -> datetime | None:
         return datetime.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def silent_hosts(output: str, hosts: Collection[str]) -> frozenset[str]:
+    """Return which machines do not answer Slurm, by `sinfo -h -N -o NODE_COLUMNS`; those that it leaves out do not.
+
+    Slurm gives up such a machine's jobs and says that they are over, cancelled ones too, while their processes go on
+    there. Its slurmd ends them when it is back.
+    """
+    answer = {
+        name
+        for name, _, word in (line.partition("|") for line in output.splitlines())
+        if _answers(word)
+    }
+    return frozenset(hosts) - answer
+
+
+def _answers(word: str) -> bool:
+    # "*" is for machines that do not respond; "NODE STATE CODES" in sinfo(1).
+    return bool(word) and "*" not in word and not word.lower().startswith(("down", "unk"))
 
 
 def _hosts(text: str) -> tuple[str, ...]:
