@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,28 +12,17 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models.pools import (
-    Allocation,
-    AllocationState,
-    Decision,
-    EngineSays,
-    Pool,
-    Refusal,
-    Submission,
-    submission_name,
-)
-from orchestra.domain.pools import life
+from orchestra.domain.models.pools import Decision, Pool, Refusal, Submission
 from orchestra.domain.pools.decision import decide
-from orchestra.domain.pools.life import Answers, Leftover, Pilots
 from orchestra.pools import engine_thread
 from orchestra.pools.engine_thread import Call
 from orchestra.pools.engines import Engine, EngineSilent
 from orchestra.pools.files import AllocationFiles
+from orchestra.pools.watch import Said, Watch, has_unanswered
 from orchestra.services.database import terms
-from orchestra.services.nodes import fencing
 from orchestra.services.pools import allocations
 from orchestra.services.pools.situation import look
-from orchestra.store.cluster import clock, leader
+from orchestra.store.cluster import clock, cluster, leader
 from orchestra.store.pools import allocations as store
 from orchestra.store.pools import pools
 
@@ -80,12 +69,8 @@ class Means:
     wake: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What the engine said when it was asked for its allocations."""
-
-    reports: EngineSays
-    kills_all: bool
+Then = Callable[[Pool, object | None, Exception | None], None]
+"""What follows from an answer of the engine: its result, or the exception that it raised."""
 
 
 class PoolDuty:
@@ -104,18 +89,10 @@ class PoolDuty:
     def _forget(self) -> None:
         """Begin anew: another process may have run the pool meanwhile."""
         self._call: Call[object] | None = None
-        self._then: Callable[[Pool, object | None, Exception | None], None] = _nothing
-        self._answers: dict[UUID, Answers] = {}
-        self._asked_to_end: set[UUID] = set()
-        self._kills_all = False
+        self._then: Then = _nothing
         self._submitting: UUID | None = None
-        self._live: dict[UUID, Allocation] = {}
-        self._leftovers: dict[UUID, Leftover] = {}
-        self._to_remove: set[str] = set()
-        self._tidies = True
-        self._status_at = self._decide_at = self._recorded_at = 0.0
-        self._work_since: datetime | None = None
-        self._decision: Decision | None = None
+        self._watch = Watch(self._means.who)
+        self._status_at = self._decide_at = self._recorded_at = self._rested_at = 0.0
 
     def use(self, conn: psycopg.Connection) -> None:
         """Continue on a new connection, without a term."""
@@ -125,8 +102,8 @@ class PoolDuty:
         self._forget()
 
     def hurry(self) -> None:
-        """Decide at once: something has changed."""
-        self._decide_at = min(self._decide_at, self._clock())
+        """Decide as soon as possible: something has changed."""
+        self._decide_at = min(self._decide_at, max(self._clock(), self._rested_at))
 
     @property
     def has_news(self) -> bool:
@@ -160,7 +137,7 @@ class PoolDuty:
         if self._call and self._call.is_over:
             self._take(pool)
             pool = pools.by_name(self._conn, self.name) or pool
-        self._watch(pool, now)
+        self._watch.observe(self._conn, self._transact, pool, now)
         pool = pools.by_name(self._conn, self.name) or pool
         if self._call:
             return terms.RENEW_EVERY / 2
@@ -174,13 +151,7 @@ class PoolDuty:
     def _transact(self, step: Callable[[], object]) -> None:
         self._term.transact(lambda: bool(step()))
 
-    # What the engine said.
-
-    def _start(
-        self,
-        call: Callable[[], object],
-        then: Callable[[Pool, object | None, Exception | None], None],
-    ) -> None:
+    def _start(self, call: Callable[[], object], then: Then) -> None:
         self._then = then
         self._call = engine_thread.start(call, self._means.wake, name=f"engine of {self.name}")
 
@@ -191,133 +162,47 @@ class PoolDuty:
                 log.error("%s: its engine failed", self.name, exc_info=call.error)
             self._then(pool, call.result, call.error)
 
-    def _ask_for_status(self, pool: Pool) -> None:
-        """Ask about all allocations in one call. Whatever has changed since then is found out next time."""
-        live = [each for each in pool.live if each.id != self._submitting]
-        self._leftovers = {each.id: each for each in store.leftovers(self._conn, pool.id)}
-        known = [(each.id, each.engine_id) for each in live]
-        known += [(each.id, each.engine_id) for each in self._leftovers.values()]
-        ids = {engine_id for _, engine_id in known if engine_id}
-        names = {submission_name(key) for key, engine_id in known if not engine_id}
-        engine = self._means.engine
-        self._status_at = self._clock()
-
-        def call() -> _Said:
-            return _Said(engine.status(ids, names), engine.kills_all)
-
-        def then(_pool: Pool, said: object | None, error: Exception | None) -> None:
-            if isinstance(said, _Said):
-                self._learn(live, said)
-            elif error:
-                log.warning("%s: %s", self.name, error)
-
-        if ids or names:
-            self._start(call, then)
-
-    def _tidy(self, pool: Pool) -> None:
-        """Delete the files of allocations that have ended."""
-        keep, files = {each.id for each in pool.live}, self._means.files
-        self._tidies = False
-        cluster = self._means.cluster
-        self._start(lambda: files.sweep(keep, cluster), _nothing)
-
-    def _learn(self, asked_about: Sequence[Allocation], said: _Said) -> None:
-        self._kills_all = said.kills_all
-        by_name = {each.name: each for each in said.reports.values()}
-        for each in asked_about:
-            report = said.reports.get(each.engine_id) if each.engine_id else by_name.get(each.name)
-            before = self._answers.get(each.id, Answers())
-            self._answers[each.id] = before.with_report(report)
-        self._asked_to_end.clear()
-        for left in self._leftovers.values():
-            report = said.reports.get(left.engine_id or "") or by_name.get(submission_name(left.id))
-            if report and life.is_to_remove(left, report):
-                self._to_remove.add(report.engine_id)
-
-    # What has become of the allocations.
-
-    def _watch(self, pool: Pool, now: datetime) -> None:
-        pilots = store.pilots(self._conn, [each.id for each in pool.live])
-        self._note_departures(pool, now)
-        self._live = {each.id: each for each in pool.live}
-        for each in pool.live:
-            answers = self._answers.get(each.id, Answers())
-            come = pilots.get(each.id, Pilots())
-            if life.end_of(each, answers, come, now, kills_all=self._kills_all):
-                self._end(pool, each, answers, now)
-            else:
-                self._keep(pool, each, answers, come, now)
-        self._answers = {key: each for key, each in self._answers.items() if key in self._live}
-        if pool.back_off.early_ends:
-            self._transact(lambda: allocations.settle_back_off(self._conn, pool))
-
-    def _keep(
-        self, pool: Pool, old: Allocation, answers: Answers, pilots: Pilots, now: datetime
-    ) -> None:
-        new = life.after(old, answers, pilots, now, ends_running=pool.deletion == "now")
-        if life.differs(old, new):
-            self._transact(lambda: allocations.keep(self._conn, pool, old, new))
-        report = answers.report
-        if report and report.is_hopeless and not old.cancelled_at:
-            words = life.says(report)
-            log.warning("%s: paused: %s", pool.name, words)
-            self._transact(lambda: allocations.give_up(self._conn, pool, old, words))
-
-    def _end(self, pool: Pool, allocation: Allocation, answers: Answers, now: datetime) -> None:
-        fenced: list[UUID] = []
-
-        def step() -> bool:
-            fenced[:] = allocations.end(
-                self._conn,
-                pool,
-                allocation,
-                answers,
-                now,
-                kills_all=self._kills_all,
-                has_work=self._work_since is not None,
-                who=self._means.who,
-            )
-            return True
-
-        self._transact(step)
-        self._live.pop(allocation.id, None)
-        for keeper in fenced:
-            fencing.requeue(self._conn, keeper, who=self._means.who)
-        self._tidies = True
-
-    def _note_departures(self, pool: Pool, now: datetime) -> None:
-        """Note the allocations whose pilots have signed off, and whether they had no job although jobs waited."""
-        gone = self._live.keys() - {each.id for each in pool.live}
-        self._tidies = self._tidies or bool(gone)
-        since = self._work_since
-        fruitless = [
-            key
-            for key in gone
-            if since and (began := self._live[key].started_at) and since <= began
-        ]
-        if fruitless and store.had_no_job(self._conn, fruitless):
-            self._transact(lambda: allocations.left_early(self._conn, pool, now))
-
-    # What is done next.
-
     def _act(self, pool: Pool, now: datetime) -> bool:
         """Do the next thing that is due; whether there was one."""
         if pool.account != self._means.account or pool.serves_all != self._means.serves_all:
             self._transact(lambda: self._set_account(pool))
-        if pool.deletion and not pool.live:
-            self._delete(pool)
-            return True
         if self._cancel_what_is_due(pool, now):
             return True
         if self._clock() >= self._next_status(pool):
-            self._ask_for_status(pool)
+            self._ask(pool)
             return True
-        if self._tidies:
+        if self._watch.has_ended:
             self._tidy(pool)
             return True
-        if self._clock() < self._decide_at:
+        if pool.deletion and not pool.live:
+            self._delete(pool)
+            return True
+        if self._clock() < self._decide_at or cluster.is_recovering(self._conn):
             return False
         return self._decide(pool, now)
+
+    def _ask(self, pool: Pool) -> None:
+        """Ask about all allocations in one call. Whatever has changed since then is found out next time."""
+        means = self._means
+        self._status_at = self._clock()
+        call = self._watch.question(
+            self._conn, pool, means.engine, means.files, but=self._submitting
+        )
+
+        def then(_pool: Pool, said: object | None, error: Exception | None) -> None:
+            if isinstance(said, Said):
+                self._watch.learn(said)
+            elif error:
+                log.warning("%s: %s", self.name, error)
+
+        if call:
+            self._start(call, then)
+
+    def _tidy(self, pool: Pool) -> None:
+        """Delete the files of allocations that have ended."""
+        keep, means = {each.id for each in pool.live}, self._means
+        self._watch.has_ended = False
+        self._start(lambda: means.files.sweep(keep, means.cluster), _nothing)
 
     def _set_account(self, pool: Pool) -> None:
         means = self._means
@@ -325,49 +210,29 @@ class PoolDuty:
 
     def _delete(self, pool: Pool) -> None:
         self._transact(lambda: allocations.delete(self._conn, pool, self._means.who))
-        self._means.files.sweep((), self._means.cluster)
         self.is_over = True
         log.info("%s: deleted", pool.name)
 
     def _next_status(self, pool: Pool) -> float:
-        if any(each.engine_id is None and each.id != self._submitting for each in pool.live):
-            return self._status_at + min(LOOK_UP_EVERY, self._means.poll)
-        return self._status_at + self._means.poll
+        is_urgent = has_unanswered(pool.live, but=self._submitting)
+        poll = self._means.poll
+        return self._status_at + (min(LOOK_UP_EVERY, poll) if is_urgent else poll)
 
     def _cancel_what_is_due(self, pool: Pool, now: datetime) -> bool:
-        ends_running = pool.deletion == "now"
-        pilots = store.pilots(self._conn, [each.id for each in pool.live if each.cancelled_at])
-        due = [
-            each
-            for each in pool.live
-            if each.id not in self._asked_to_end
-            and life.is_to_cancel(
-                each,
-                self._answers.get(each.id, Answers()),
-                pilots.get(each.id, Pilots()),
-                now,
-                ends_running=ends_running,
-            )
-        ]
-        ids = {each.engine_id for each in due if each.engine_id}
-        remove = set(self._to_remove)
+        ids, remove = self._watch.to_cancel(self._conn, pool, now)
         if not ids and not remove:
             return False
-        self._to_remove.clear()
-        self._asked_to_end |= {each.id for each in due}
-        engine = self._means.engine
+        engine, pending_only = self._means.engine, pool.deletion != "now"
 
         def call() -> None:
             if ids:
-                engine.cancel(ids, pending_only=not ends_running)
+                engine.cancel(ids, pending_only=pending_only)
             if remove:
                 engine.cancel(remove, pending_only=False)
 
         def then(_pool: Pool, _result: object | None, error: Exception | None) -> None:
-            if error:
-                log.warning(
-                    "%s: %s", self.name, error
-                )  # they are asked again after the next answer
+            if error:  # it is asked again after its next answer
+                log.warning("%s: %s", self.name, error)
 
         log.info("%s: cancels %s", pool.name, ", ".join(sorted(ids | remove)))
         self._start(call, then)
@@ -376,10 +241,11 @@ class PoolDuty:
     def _decide(self, pool: Pool, now: datetime) -> bool:
         began = self._clock()
         found, has_work = look(self._conn, pool, now)
-        self._work_since = (self._work_since or now) if has_work else None
+        self._watch.work_since = (self._watch.work_since or now) if has_work else None
         decision = decide(found)
-        cost = self._clock() - began
-        self._decide_at = self._clock() + max(DECIDE_EVERY, cost / PART_OF_TIME)
+        ended = self._clock()
+        self._rested_at = ended + (ended - began) / PART_OF_TIME
+        self._decide_at = max(ended + DECIDE_EVERY, self._rested_at)
         self._record(pool, decision)
         if pool.deletion:
             how = pool.deletion
@@ -387,14 +253,10 @@ class PoolDuty:
         if decision.withdraw:
             self._transact(lambda: allocations.withdraw(self._conn, decision.withdraw))
             return True
-        if decision.submit and not self._has_unanswered(pool):
+        if decision.submit and not has_unanswered(pool.live):
             self._submit(pool)
             return True
         return False
-
-    def _has_unanswered(self, pool: Pool) -> bool:
-        """Whether a submission is not answered yet: it is looked up before there is another one."""
-        return any(each.state is AllocationState.SUBMITTING for each in pool.live)
 
     def _record(self, pool: Pool, decision: Decision) -> None:
         if decision.why != (pool.decision.why if pool.decision else None):
@@ -439,7 +301,7 @@ class PoolDuty:
             refusal = answer
             log.warning("%s: refused: %s", pool.name, refusal.words)
             self._transact(lambda: allocations.refused(self._conn, pool, allocation, refusal, now))
-            self._tidies = True
+            self._watch.has_ended = True
         else:
             words = f"The engine has not answered a submission: {error}"
             self._transact(lambda: allocations.unanswered(self._conn, pool, words, now))

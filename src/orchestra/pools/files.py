@@ -12,6 +12,7 @@ from uuid import UUID
 
 KEPT = 7 * 86_400.0
 """Seconds for which the output of pilots is kept, and what could not be written whole."""
+LAST_BYTES, LONGEST_LINE = 4096, 300
 
 
 class AllocationFiles:
@@ -30,6 +31,16 @@ class AllocationFiles:
     def log(self, allocation: UUID) -> Path:
         """Return where the output of an allocation goes."""
         return self._folder / f"{allocation}.log"
+
+    def last_line(self, allocation: UUID) -> str:
+        """Return the last line of an allocation's output, shortened; "" if there is none."""
+        try:
+            with self.log(allocation).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")[:LONGEST_LINE]
 
     def write(self, allocation: UUID, configuration: Mapping[str, object]) -> None:
         """Write the configuration of an allocation's pilots; a reader finds all of it, or no file.

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from orchestra.domain.human import one_line
 from orchestra.domain.models.pools import (
     Allocation,
     AllocationState,
@@ -26,6 +27,8 @@ from orchestra.services.nodes import fencing
 from orchestra.store.pools import allocations as store
 from orchestra.store.pools import pools
 
+LONGEST = 500
+"""Characters of a reason."""
 LEFT_WITHOUT_JOB = "A pilot has left without having run a job, although jobs waited."
 
 
@@ -95,22 +98,28 @@ def end(
     *,
     kills_all: bool,
     has_work: bool,
+    last_words: str,
     who: str,
 ) -> list[UUID]:
     """Record that an allocation has ended, if it has; return the keepers whose jobs are to be requeued.
 
     Its pilots are read again, locked: one that has just come back has not ended.
+
+    Args:
+        has_work: jobs are ready that the pool could run.
+        last_words: what a pilot printed that never attached.
     """
     pilots = store.lock_pilots(conn, allocation.id)
     how = life.end_of(allocation, answers, pilots, now, kills_all=kills_all)
-    if how is None or not store.end(conn, allocation.id, allocation.state, how.why):
+    why = one_line(f"{how.why}: {last_words}" if last_words else how.why, LONGEST) if how else ""
+    if how is None or not store.end(conn, allocation.id, allocation.state, why):
         return []
     fenced = store.keepers(conn, allocation.id) if pilots.there else []
     for keeper in fenced:
-        fencing.fence(conn, keeper, how.why, who=who)
+        fencing.fence(conn, keeper, why, who=who)
     store.close_nodes(conn, allocation.id)
     if how.by_itself and back_offs.is_early(allocation, has_work=has_work):
-        store.set_back_off(conn, pool.id, back_offs.early_end(pool.back_off, now, how.why))
+        store.set_back_off(conn, pool.id, back_offs.early_end(pool.back_off, now, why))
     return fenced
 
 
