@@ -15,6 +15,7 @@ class ScriptedEngine:
     """Accepts everything, until `refuses`, `is_silent`, or `answers_late` (it submits, and does not say so)."""
 
     kills_all: bool = True
+    kill_wait: float | None = 30.0
     refuses: Refusal | None = None
     is_silent: bool = False
     answers_late: bool = False

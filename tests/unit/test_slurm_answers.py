@@ -306,6 +306,11 @@ def test_unknown_ids_are_no_error() -> None:
     assert not slurm_answers.is_about_unknown_ids(""), "it failed and said nothing"
 
 
+def test_how_long_processes_have_to_end() -> None:
+    assert slurm_answers.kill_wait("A = 1\nKillWait                = 45 sec\n") == 45.0
+    assert slurm_answers.kill_wait("nothing") is None
+
+
 @pytest.mark.parametrize(
     ("config", "answer"),
     [

@@ -173,6 +173,7 @@ def test_whether_processes_end_with_their_job_is_asked_for_once(
     slurm.configure(ProctrackType="proctrack/cgroup")
     # Unknown, known, and not asked for again.
     assert [engine.kills_all for _ in range(3)] == [False, True, True]
+    assert engine.kill_wait == 30.0
     assert len(slurm.calls("scontrol")) == 2
 
 

@@ -93,10 +93,21 @@ class Serving:
 
 
 def configuration(
-    settings: Settings, cluster: str, pool: Pool, allocation: UUID, serving: Serving
+    settings: Settings,
+    cluster: str,
+    pool: Pool,
+    allocation: UUID,
+    serving: Serving,
+    kill_wait: float | None,
 ) -> dict[str, object]:
-    """Return what the pilots of an allocation need to know, as JSON: every setting that is not the default."""
-    return {
+    """Return what the pilots of an allocation need to know, as JSON: every setting that is not the default.
+
+    Args:
+        kill_wait: seconds between the engine's TERM and KILL; None if that is not known.
+    """
+    from orchestra.domain.pools.shape import ending
+
+    record: dict[str, object] = {
         "allocation": str(allocation),
         "pool": pool.name,
         "cluster": cluster,
@@ -107,7 +118,9 @@ def configuration(
         "allow_root": serving.allow_root,
         "keep_slurm_env": pool.spec.keep_slurm_env,
         "idle": pool.limits.idle,
+        "ending": ending(pool.limits.walltime),
     }
+    return record if kill_wait is None else record | {"kill_wait": kill_wait}
 
 
 def _settings_as_json(settings: Settings) -> dict[str, object]:
@@ -218,7 +231,7 @@ def _duty(
         files=allocation_files(settings, pool.name),
         submission=partial(submission, settings),
         configuration=lambda pool, allocation: configuration(
-            settings, cluster, pool, allocation, serving
+            settings, cluster, pool, allocation, serving, engine.kill_wait
         ),
         who=f"{account} on {host_name()}",
         account=account,

@@ -26,6 +26,11 @@ class Engine(Protocol):
         """
         ...
 
+    @property
+    def kill_wait(self) -> float | None:
+        """Seconds between SIGTERM and SIGKILL when an allocation is ended; None while that is unknown."""
+        ...
+
     def submit(self, asked: Submission) -> str | Refusal:
         """Submit an allocation; return the engine's id for it, or why it was refused.
 

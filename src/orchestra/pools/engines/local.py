@@ -41,6 +41,7 @@ class LocalEngine:
 
     kills_all = False
     """A process may leave the session that it was started in."""
+    kill_wait = None
 
     def __init__(self, environ: Mapping[str, str], proc: Path = Path("/proc")) -> None:
         self._environ = environments.for_pilots(environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from orchestra.domain.errors import BadInput
@@ -31,20 +32,26 @@ class SlurmEngine:
         self._asking = environments.for_commands(environ)
         self._submitting = environments.for_pilots(environ)
         self._clock = clock
-        self._kills_all: bool | None = None
+        self._configured = ""
         self._silent_at: dict[str, float] = {}
 
     @property
     def kills_all(self) -> bool:
         """Whether slurmd finds all processes of a job: with proctrack/cgroup, those that left its session, too."""
-        if self._kills_all is None:
-            try:
-                self._kills_all = slurm_answers.kills_all(
-                    self._ask("scontrol", "show", "config").output
-                )
-            except EngineSilent:
-                return False
-        return bool(self._kills_all)
+        return bool(slurm_answers.kills_all(self._configuration))
+
+    @property
+    def kill_wait(self) -> float | None:
+        """Slurm's setting KillWait; see `Engine`."""
+        return slurm_answers.kill_wait(self._configuration)
+
+    @property
+    def _configuration(self) -> str:
+        """What `scontrol show config` prints; nothing while Slurm is silent."""
+        if not self._configured:
+            with suppress(EngineSilent):
+                self._configured = self._ask("scontrol", "show", "config").output
+        return self._configured
 
     def submit(self, asked: Submission) -> str | Refusal:
         """Submit an allocation as a batch job; see `Engine`."""

@@ -190,6 +190,12 @@ def _hosts(text: str) -> tuple[str, ...]:
         return (one_line(text),)
 
 
+def kill_wait(config: str) -> float | None:
+    """Return the seconds between SIGTERM and SIGKILL, from `scontrol show config`; None if that is not said."""
+    found = re.search(r"^KillWait\s*=\s*([0-9]+)", config, re.MULTILINE)
+    return None if found is None else float(found[1])
+
+
 def kills_all(config: str) -> bool | None:
     """Return whether a job's processes cannot outlive it, from `scontrol show config`; None if that is not said."""
     found = re.search(r"^ProctrackType\s*=\s*(\S+)", config, re.MULTILINE)
