@@ -244,6 +244,25 @@ def test_an_idle_pilot_asks_whether_it_may_leave() -> None:
     assert agent.context.state.draining
 
 
+@pytest.mark.parametrize(
+    ("machine", "usable", "share", "used"),
+    [
+        (8, 8, 2, 2),
+        (8, 8, None, 8),
+        (8, 4, 6, 4),
+        (8, 4, 2, 2),
+        (2, 2, 4, 4),
+        (4, 2, 4, 2),
+        (4, None, 3, 3),
+    ],
+)
+def test_the_engines_cpus_count_unless_the_pilot_is_kept_to_fewer(
+    machine: int, usable: int | None, share: int | None, used: int
+) -> None:
+    found = FoundResources(cpus=usable)
+    assert Lent(HELLO, cpus=share).share(found, machine).cpus == used
+
+
 def test_a_pilot_uses_no_more_than_its_share() -> None:
     found = FoundResources(cpus=64, memory_bytes=2**40)
     assert Lent(HELLO, cpus=2, memory_bytes=2**30).share(found) == FoundResources(2, 2**30)

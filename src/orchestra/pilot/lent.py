@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,11 +39,18 @@ class Lent:
     kill_wait: float = ending.KILL_WAIT
     ending: float = ending.MARGIN
 
-    def share(self, found: FoundResources) -> FoundResources:
-        """Return what the pilot may use of what it finds on the machine."""
+    def share(self, found: FoundResources, machine: int | None = None) -> FoundResources:
+        """Return what the pilot may use of what it finds on the machine.
+
+        Args:
+            machine: the processors of the machine, by default of this one. Where nothing keeps the pilot from using
+                all of them, it takes the engine's word, which may be more: a site can have Slurm hand out more CPUs
+                than a machine has (`SlurmdParameters=config_overrides`).
+        """
+        is_bound = (found.cpus or 0) < (machine or os.cpu_count() or 1)
         return replace(
             found,
-            cpus=_least(found.cpus, self.cpus),
+            cpus=_least(found.cpus, self.cpus) if is_bound else self.cpus or found.cpus,
             memory_bytes=_least(found.memory_bytes, self.memory_bytes),
         )
 
