@@ -68,16 +68,16 @@ class Reservations:
         held: Sequence[Reservation],
     ) -> list[Reservation]:
         there = reservations.serving_nodes(conn)
-        hosts: dict[tuple[str, str | None, int | None], frozenset[int]] = {}
+        hosts: dict[tuple[Queue, str, str | None, int | None], frozenset[int]] = {}
         waiting = []
         for task in ready:
             jobs = task.facts.counts.assigned - there.claimed.get(task.id, 0)
             if jobs <= 0:
                 continue
-            key = task.account, task.image, task.placement
+            key = task.queue, task.account, task.image, task.placement
             if key not in hosts:
                 allowed = self._placement(conn, task.placement)
-                serve = (n for n in there.nodes if _serves(n, task.account, task.image, allowed))
+                serve = (n for n in there.nodes if _serves(n, task, allowed))
                 hosts[key] = frozenset(each.host.id for each in serve)
             in_vain = {host for of, host in self._in_vain if of == task.id}
             able = hosts[key] - in_vain if in_vain else hosts[key]
@@ -100,10 +100,12 @@ class Reservations:
 
 
 def _serves(
-    each: reservations.ServingNode, account: str, image: str | None, allowed: Placement | None
+    each: reservations.ServingNode, task: live_tasks.LiveTask, allowed: Placement | None
 ) -> bool:
-    return each.offer.serves(account, image) and (
-        allowed is None or admits(allowed, each.node.name, labels_of(each.node))
+    return (
+        each.offer.only in (None, task.queue)
+        and each.offer.serves(task.account, task.image)
+        and (allowed is None or admits(allowed, each.node.name, labels_of(each.node)))
     )
 
 

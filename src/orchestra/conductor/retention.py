@@ -34,13 +34,14 @@ class Retention:
 
     def __init__(self, keep: RetentionPolicy, clock: Callable[[], float] = time.monotonic) -> None:
         self._keep, self._clock = keep, clock
-        self._last_event = 0
+        self._last_event = self._last_node = 0
         self._next_job = (-1, 0)
         self._kinds = [
             _Kind("old events", self._events),
             _Kind("old ends of logs", self._logs),
             _Kind("old metrics", self._metrics),
             _Kind("ended keepers", self._keepers),
+            _Kind("nodes that are gone", self._nodes),
             _Kind("old hours", self._hours),
             _Kind("old lists of files", self._versions),
             _Kind("parts of logs", self._log_parts),
@@ -84,6 +85,11 @@ class Retention:
 
     def _keepers(self, conn: psycopg.Connection) -> bool:
         return retention.delete_keepers(conn, self._keep.events)
+
+    def _nodes(self, conn: psycopg.Connection) -> bool:
+        last = retention.delete_nodes(conn, self._keep.events, self._last_node)
+        self._last_node = last or 0
+        return last is not None
 
     def _hours(self, conn: psycopg.Connection) -> bool:
         retention.delete_hours(conn)

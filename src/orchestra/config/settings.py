@@ -185,7 +185,8 @@ class Settings:
     keep_events: float = _setting(
         "duration",
         "how long the database keeps events of jobs after the end of their task, all events of what was deleted, "
-        "keepers that are gone, and older versions of data sets that no task uses; the conductor's value applies",
+        "keepers and nodes of pools that are gone, and older versions of data sets that no task uses; the conductor's "
+        "value applies",
         DEFAULT_RETENTION.events,
         shown='"180 d"',
     )

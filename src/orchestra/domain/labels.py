@@ -22,7 +22,7 @@ MOST = 50
 
 AMOUNTS = ("gpu-memory", "gpus", "cpus", "cores", "memory")
 SIZES = ("gpu-memory", "memory")
-FOUND = ("gpu", *AMOUNTS, "arch", "node")
+FOUND = ("gpu", *AMOUNTS, "arch", "pool", "node")
 """The labels that need no person."""
 
 _MEGABYTE = 10**6
@@ -33,7 +33,8 @@ def labels_of(node: Node) -> Mapping[str, str]:
 
     `gpu` is what the models of its devices have in common, in lower case and without the maker: `a100-sxm4-80gb`.
     `gpu-memory` is that of its smallest device, `gpus` and `cpus` are its enabled slots, `cores` its processors,
-    `memory` what jobs may use of it, `arch` as `uname -m` prints it, and `node` its name. What is unknown is left out.
+    `memory` what jobs may use of it, `arch` as `uname -m` prints it, `pool` the pool that it belongs to, and `node` its
+    name. What is unknown is left out.
     """
     found = node.found
     gpus = node.gpu.enabled if found.devices is None else min(node.gpu.enabled, len(found.devices))
@@ -46,6 +47,7 @@ def labels_of(node: Node) -> Mapping[str, str]:
         "cores": "" if found.cpus is None else str(found.cpus),
         "memory": _least(b for b in (node.memory_bytes, found.memory_bytes) if b is not None),
         "arch": found.architecture,
+        "pool": node.pool or "",
     }
     known = {name: value for name, value in labels.items() if value}
     return {**known, **node.labels, "node": node.name}

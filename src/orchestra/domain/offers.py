@@ -105,6 +105,7 @@ class NodeOffer:
         keeps_for: the task for whose next job its free slots are reserved.
         room: what jobs may take of it when it is idle, None if unknown.
         labels: those that a person has set, and those that were found.
+        only: the queue from which alone its pilot takes jobs, None for both.
     """
 
     node: str
@@ -127,6 +128,7 @@ class NodeOffer:
     seconds_left: float | None = None
     room: Room | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    only: Queue | None = None
 
     @property
     def free(self) -> int:

@@ -189,7 +189,7 @@ def _check(text: str, test: Comparison) -> None:
     if not test.sign:
         if not re.fullmatch(label_rules.NAME, test.name):
             raise _mistake(text, f'has "{test.name}", which is not the name of a label')
-        if test.name in label_rules.FOUND and test.name != "gpu":
+        if test.name in label_rules.FOUND and test.name not in ("gpu", "pool"):
             raise BadInput(
                 f'"{one_line(text)}" compares "{test.name}" with nothing.',
                 hint=f"For example '{test.name}{_COMPARED.get(test.name, '>=16')}', in quotes: the shell takes > and | "

@@ -196,6 +196,7 @@ def _state(pilot: Pilot) -> str:
 def _note(pilot: Pilot) -> str:
     notes = ["conductor"] if pilot.conducts and pilot.online else []
     notes += ["serves everybody"] if pilot.serve_all else []
+    notes += [f"of pool {pilot.pool}"] if pilot.pool else []
     notes += [
         f"{human.count(keeper.jobs, 'job')} under version {keeper.version}"
         for keeper in pilot.keepers
@@ -213,6 +214,7 @@ def _record(pilot: Pilot) -> Record:
         "pid": pilot.pid,
         "account": pilot.account,
         "user": pilot.started_by,
+        "pool": pilot.pool,
         "version": pilot.version,
         "conducts": pilot.conducts and pilot.online,
         "prefers_to_conduct": pilot.may_conduct,

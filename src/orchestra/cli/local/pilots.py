@@ -71,7 +71,7 @@ def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot
     Machines copied from one image can share a machine id, so it only counts with an embedded database.
     """
     names = (node_name(settings), local_machine.host())
-    others = [pilot for pilot in found if pilot.node not in names]
+    others = [pilot for pilot in found if pilot.node not in names and pilot.pool is None]
     running = sorted(filter(_runs_here, others), key=is_mine, reverse=True)
     if uses_server(settings):
         return running

@@ -251,7 +251,7 @@ class Pilot:
     """The pilot of a node. `jobs` counts the attempts on the node; `keepers` are oldest first.
 
     `silent` are the folders that do not answer there. `owner` is the node's owner; `started_by` is the user who started
-    the pilot, None for a pilot of an older version.
+    the pilot, None for a pilot of an older version. `pool` is that of the allocation that it runs in.
     """
 
     node: str
@@ -274,6 +274,7 @@ class Pilot:
     troubles: tuple[Trouble, ...] = ()
     owner: str | None = None
     started_by: str | None = None
+    pool: str | None = None
 
     @property
     def message(self) -> str | None:

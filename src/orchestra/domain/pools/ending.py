@@ -10,8 +10,8 @@ KILL_WAIT = 30.0
 """Between TERM and KILL of an engine, as Slurm's KillWait is by default."""
 REPORTING = 8.0
 """Of it, after the last job has been killed, in which outcomes are reported."""
-PLANNED = 10.0
-"""How much earlier than planned an engine may say that the end is near."""
+PLANNED = 65.0
+"""How much earlier than asked for an engine may send TERM: `--signal` in sbatch(1) says up to 60 s."""
 
 
 def margin(whole: float) -> float:

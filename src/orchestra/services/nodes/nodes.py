@@ -247,7 +247,7 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     """
 
     def work() -> None:
-        node = locked(conn, caller, name)
+        node = _locked(conn, caller, name)
         jobs, online = store.busy(conn, node.id)
         if jobs:
             raise Refused(
@@ -269,8 +269,15 @@ def locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
 
     Raises:
         NotFound: there is none with that name.
-        Refused: it belongs to somebody else.
+        Refused: it belongs to somebody else, or is gone.
     """
+    node = _locked(conn, caller, name)
+    if node.gone_at:
+        raise Refused(f'node "{name}" is gone: its allocation has ended.')
+    return node
+
+
+def _locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
     node = _found(conn, name)
     check_may_change(caller, node.owner, f'node "{name}"')
     return node

@@ -16,3 +16,4 @@ select n.cpu_enabled as cpus, n.gpu_enabled as gpus,
     least(n.memory_bytes, (p.found ->> 'memory_bytes')::bigint) as memory_bytes
 from node n
 left join pilot p on p.node_id = n.id
+where n.gone_at is null

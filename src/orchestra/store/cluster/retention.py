@@ -11,6 +11,8 @@ from orchestra.store.tasks import purge
 
 SQL = load("cluster/retention")
 ROWS = 2_000
+NODES = 100
+"""Nodes in one portion."""
 FAILURES_KEPT = 100
 """Failed jobs of a task whose log tails are kept."""
 
@@ -54,6 +56,13 @@ def delete_hours(conn: psycopg.Connection) -> None:
 def delete_keepers(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete keepers that have been gone for so long; False if there were none."""
     return conn.execute(SQL.delete_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0
+
+
+def delete_nodes(conn: psycopg.Connection, seconds: float, after: int) -> int | None:
+    """Delete nodes of allocations that ended long ago, of one page; return where the next page starts, if anywhere."""
+    params = {"seconds": seconds, "after": after, "limit": NODES}
+    last: int | None = fetch(conn, SQL.delete_nodes, params)[0]["last"]
+    return last
 
 
 def delete_versions(conn: psycopg.Connection, seconds: float) -> bool:

@@ -90,6 +90,28 @@ delete from keeper where id in (
     for update skip locked
 )
 
+-- name: delete_nodes
+-- A page of the nodes of allocations that ended long ago, without those of which a task still has attempts: which tasks
+-- these are, their daily usage says, of the days when the node was there. `last` is where the next page starts, null
+-- after the last one.
+with page as materialized (
+    select id, created_at, gone_at from node
+    where id > %(after)s and gone_at < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')
+    order by id
+    limit %(limit)s
+),
+gone as (
+    delete from node n using page p
+    where n.id = p.id
+        and not exists (
+            select from usage_daily u
+            where u.node_id = p.id and exists (select from task where id = u.task_id)
+                and u.day between (p.created_at at time zone 'UTC')::date and (p.gone_at at time zone 'UTC')::date + 1
+        )
+        and not exists (select from attempt a where a.node_id = p.id and is_open(a))
+)
+select case when count(*) = %(limit)s then max(id) end as last from page
+
 -- name: versions_to_forget
 -- Manifests that were replaced long ago, or whose data set was deleted, and that no task uses. Walks
 -- task_config_version, task_input_version, and the same of superseded revisions. Not before a day after their

@@ -41,12 +41,13 @@ where t.ended_at is null and (%(all)s or t.id = any (%(tasks)s::integer[]))
 
 -- name: nodes
 -- A mark of each node, and of each pool (by its negative id), that differs when what is shown of it does. A pilot that
--- falls silent has no event, either.
+-- falls silent has no event, either. Nodes of allocations that have ended are not shown.
 select n.id, hashtextextended(
     concat_ws(' ', n::text, is_online(p), p.leave, p.leave_now, p.version, p.host, p.message, current_troubles(p)), 0
 ) as mark
 from node n
 left join pilot p on p.node_id = n.id
+where n.gone_at is null
 union all
 select -g.id, hashtextextended(
     concat_ws(

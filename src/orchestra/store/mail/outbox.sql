@@ -158,7 +158,7 @@ where sent_at < now() - make_interval(days => %(sent_days)s)
 -- name: silent_pilots
 -- Pilots that have been silent for a given time without signing off, if no mail about that was written yet. There
 -- are few nodes. As with leases, a conductor must have been active all that time: after a gap, the database may have
--- been down itself.
+-- been down itself. In an allocation a pilot comes and goes: it is missed where it holds jobs.
 select
     n.id as node_id, n.name as node, extract(epoch from now() - p.seen_at)::float8 as silent_for,
     (
@@ -171,7 +171,11 @@ join leader l on l.duty = 'conductor'
 where p.gone_at is null and p.seen_at < now() - make_interval(secs => %(after)s)
     and (p.silence_told_at is null or p.silence_told_at < p.seen_at)
     and l.held_since < now() - make_interval(secs => %(after)s)
-    and n.lost_at is null
+    and n.lost_at is null and n.gone_at is null
+    and (
+        n.allocation_id is null
+        or exists (select from attempt a where a.node_id = n.id and is_open(a))
+    )
 
 -- name: note_silence_reported
 -- False if the pilot was heard from meanwhile.

@@ -46,6 +46,7 @@ class LockedNode:
     utc_offset: int | None
     version: str | None
     ignores_hours: bool
+    gone_at: datetime | None
 
     @property
     def enabled(self) -> dict[Queue, int]:

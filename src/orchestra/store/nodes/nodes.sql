@@ -41,11 +41,12 @@ where n.gone_at is null
 order by n.name
 
 -- name: select_pilots
+-- Without those of allocations that have ended.
 select
     n.name as node, p.machine_id, p.boot_id, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave,
     p.started_at, p.seen_at, o.name as owner, s.name as started_by,
     is_online(p) as online, p.silent,
-    p.message, current_troubles(p) as troubles,
+    p.message, current_troubles(p) as troubles, g.name as pool,
     coalesce(l.holder_name = n.name, false) as conducts,
     (
         select count(*) from attempt a
@@ -55,7 +56,9 @@ from pilot p
 join node n on n.id = p.node_id
 left join person o on o.id = n.owner_id
 left join person s on s.id = p.person_id
+left join pool g on g.id = n.pool_id
 left join leader l on l.duty = 'conductor' and l.expires > now()
+where n.gone_at is null
 order by n.name
 
 -- name: select_keepers
@@ -68,7 +71,7 @@ select
     ) as jobs
 from keeper k
 join node n on n.id = k.node_id
-where k.gone_at is null
+where k.gone_at is null and n.gone_at is null
 order by n.name, k.started_at
 
 -- name: insert
@@ -80,7 +83,7 @@ returning id
 -- name: lock
 select
     n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, is_drained(n) as drained, o.name as owner,
-    s.name as started_by, n.labels, n.memory_bytes, n.nice, n.open_hours, drain_in(n),
+    s.name as started_by, n.labels, n.memory_bytes, n.nice, n.open_hours, drain_in(n), n.gone_at,
     p.utc_offset, p.version, coalesce(is_online(p) and p.knows_hours is distinct from p.agent, false) as ignores_hours
 from node n
 left join person o on o.id = n.owner_id
@@ -122,7 +125,7 @@ where id = %(node)s and %(at)s > now()
 -- Those whose moment has come. The table is small.
 with due as (
     select id, drain_at, drain_at_by, drain_at_reason from node
-    where drain_at <= now()
+    where drain_at <= now() and gone_at is null
     for update skip locked
 )
 update node n set

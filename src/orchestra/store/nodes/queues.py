@@ -65,6 +65,7 @@ def _found(row: dict[str, Any]) -> dict[str, Any]:
         memory_bytes=row.pop("memory_bytes"),
         labels=row.pop("labels"),
         found=found_from_json(row.pop("found")),
+        pool=row.pop("pool"),
     )
     # How much time is left is a column of its own: answers are JSON, which has no infinity.
     longest = longest_window(hours)

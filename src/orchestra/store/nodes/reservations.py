@@ -86,6 +86,7 @@ def _serving(row: Mapping[str, Any], running: Sequence[tuple[float, Running]]) -
         memory_bytes=row["memory_bytes"],
         labels=row["labels"],
         found=found_from_json(row["found"]),
+        pool=row["pool"],
     )
     offer = NodeOffer(
         row["name"],
@@ -93,6 +94,7 @@ def _serving(row: Mapping[str, Any], running: Sequence[tuple[float, Running]]) -
         account=row["account"],
         serves_all=row["serves_all"],
         runtimes=tuple(row["runtimes"]),
+        only=None if row["only"] is None else Queue(row["only"]),
     )
     oldest_first = sorted(running, key=lambda each: -each[0])
     seconds = row["seconds_left"]

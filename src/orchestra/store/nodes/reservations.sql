@@ -1,14 +1,20 @@
 -- Nodes that wait for jobs which fit on none now; see domain/reservation_plan.py.
 
 -- name: hosts
--- The nodes on which jobs may start now or later.
+-- The nodes on which jobs may start now or later. Those in allocations take jobs of one queue, which end before the
+-- allocation does (domain/pools/ending.py).
 select
     n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at, n.memory_bytes, n.labels, p.found,
-    p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
-    extract(epoch from least(p.closes_at, n.drain_at) - now())::float8 as seconds_left
+    p.account, p.is_root or p.serve_all as serves_all, p.runtimes, g.name as pool, g.spec ->> 'queue' as only,
+    extract(
+        epoch from least(p.closes_at, n.drain_at, n.ends_at - least(interval '1 minute', (n.ends_at - n.created_at) / 10)) - now()
+    )::float8 as seconds_left
 from node n
 join pilot p on p.node_id = n.id
+left join pool g on g.id = n.pool_id
+left join allocation l on l.id = n.allocation_id
 where is_online(p) and n.drained_at is null and not p.leave
+    and n.gone_at is null and g.deletion is null and l.state is distinct from 'LEAVING'
 order by n.id
 
 -- name: at_work

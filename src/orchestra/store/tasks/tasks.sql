@@ -320,22 +320,34 @@ order by t.rank, t.id, j.turn, j.ordinal
 limit %(limit)s
 
 -- name: offers
--- What each node offers to a queue, and the latest report of its pilot.
+-- What each node offers to a queue, and the latest report of its pilot. Those in allocations offer something to one queue,
+-- for jobs that end before the allocation does (domain/pools/ending.py).
 select
-    n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,
+    n.name as node,
+    case
+        when g.spec ->> 'queue' <> %(queue)s then 0
+        when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled
+    end as enabled,
     is_online(p) as online,
     case when is_drained(n) then coalesce(n.drained_at, n.drain_at) end as drained_at,
     coalesce(n.drained_by, n.drain_at_by) as drained_by, coalesce(n.drain_reason, n.drain_at_reason) as drain_reason,
     p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
     coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
     coalesce(p.knows_revisions, false) as knows_revisions,
-    coalesce(p.leave, false) as leaving,
+    coalesce(p.leave, false) or g.deletion is not null or coalesce(l.state = 'LEAVING', false) as leaving, g.name as pool,
     extract(epoch from case when p.opens_at > now() then p.opens_at end - now())::float8 as opens_in,
-    extract(epoch from least(case when p.opens_at is null and is_online(p) then p.closes_at end, n.drain_at) - now())::float8
-        as seconds_left,
+    extract(
+        epoch from least(
+            case when p.opens_at is null and is_online(p) then p.closes_at end, n.drain_at,
+            n.ends_at - least(interval '1 minute', (n.ends_at - n.created_at) / 10)
+        ) - now()
+    )::float8 as seconds_left,
     n.id, n.created_at, n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, n.open_hours, p.found,
     p.message, current_troubles(p) as troubles,
     (select task_id from reservation where node_id = n.id) as keeps_for
 from node n
 left join pilot p on p.node_id = n.id
+left join pool g on g.id = n.pool_id
+left join allocation l on l.id = n.allocation_id
+where n.gone_at is null
 order by n.name

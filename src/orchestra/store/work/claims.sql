@@ -11,7 +11,7 @@ select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch,
     array(select l.id from person l where has_limits(l)) as limited_owners,
     case when exists (select from placement) then
-        concat_ws(' ', n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, p.found)
+        concat_ws(' ', n.cpu_enabled, n.gpu_enabled, n.memory_bytes, n.labels, n.pool_id, p.found)
     end as described,
     r.task_id as reserved_for, extract(epoch from r.starts_at - now())::float8 as starts_in, r.spare_cpus,
     r.spare_gpu_milli, r.spare_memory, r.spare_scratch
