@@ -60,7 +60,7 @@ def allocation_files(settings: Settings, pool: str) -> AllocationFiles:
 def submission(settings: Settings, pool: Pool, allocation: UUID) -> Submission:
     """Return what the engine of a pool is asked to start. It has no secret: that is in the file that it names."""
     from orchestra.domain.models.pools import Submission
-    from orchestra.domain.pools.shape import ending
+    from orchestra.domain.pools.ending import told_before
 
     files = allocation_files(settings, pool.name)
     words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "--allocation"]
@@ -70,7 +70,7 @@ def submission(settings: Settings, pool: Pool, allocation: UUID) -> Submission:
         walltime=pool.limits.walltime,
         command=(*words, str(files.configuration(allocation))),
         log=str(files.log(allocation)),
-        ending=ending(pool.limits.walltime),
+        ending=told_before(pool.limits.walltime),
     )
 
 
@@ -105,7 +105,7 @@ def configuration(
     Args:
         kill_wait: seconds between the engine's TERM and KILL; None if that is not known.
     """
-    from orchestra.domain.pools.shape import ending
+    from orchestra.domain.pools.ending import told_before
 
     record: dict[str, object] = {
         "allocation": str(allocation),
@@ -118,7 +118,7 @@ def configuration(
         "allow_root": serving.allow_root,
         "keep_slurm_env": pool.spec.keep_slurm_env,
         "idle": pool.limits.idle,
-        "ending": ending(pool.limits.walltime),
+        "ending": told_before(pool.limits.walltime),
     }
     return record if kill_wait is None else record | {"kill_wait": kill_wait}
 

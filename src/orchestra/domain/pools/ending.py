@@ -19,6 +19,15 @@ def margin(whole: float) -> float:
     return MARGIN if whole == inf else min(MARGIN, max(whole, 0.0) / 10)
 
 
+def told_before(walltime: float | None) -> float:
+    """Return how long before the end of an allocation its engine is asked to send TERM; 0 for not at all.
+
+    Pilots know when their allocation ends. This is for those that do not, and may come a minute too early: in a short
+    allocation it would come at once.
+    """
+    return MARGIN / 2 if walltime is None or walltime >= 10 * MARGIN else 0.0
+
+
 def time_to_die(left: float, *, ending: float, kill_wait: float) -> float:
     """Return how long after TERM everything in an allocation is killed.
 

@@ -14,16 +14,15 @@ from orchestra.domain.models.nodes import Node
 from orchestra.domain.models.pools import Pool, PoolSpec
 from orchestra.domain.node_room import capacity
 from orchestra.domain.placement import Condition, parse
+from orchestra.domain.pools.ending import margin
 from orchestra.domain.pools.ready import Ready
 from orchestra.domain.quantities import typed_size
 from orchestra.domain.resources import DeviceRoom, Room
 
-ENDING = 60.0
-"""Seconds before the end of an allocation at which its pilots end what still runs; less in a short one."""
 STARTING = 30.0
 """Seconds that a pilot may take until it claims its first job; less in a short one."""
 PART = 0.1
-"""The part of a short allocation that these take at most, each."""
+"""The part of a short allocation that this takes at most."""
 _GRES = re.compile(r"(?:gres[:/])?gpu(?::[A-Za-z][\w.-]*)?(?:[:=](\d{1,3}))?(?:\(.*\))?")
 
 
@@ -103,17 +102,12 @@ def shape_of(
     )
 
 
-def ending(walltime: float | None) -> float:
-    """Return how many seconds before the end of an allocation its pilots end what still runs."""
-    return ENDING if walltime is None else min(ENDING, PART * walltime)
-
-
 def _seconds(pool: Pool) -> float:
     """Return the seconds that a job may take: unlimited where the engine's default time is not known."""
     walltime = pool.limits.walltime
     if walltime is None:
         return inf
-    return walltime - ending(walltime) - min(STARTING, PART * walltime)
+    return walltime - margin(walltime) - min(STARTING, PART * walltime)
 
 
 def _room(spec: PoolSpec, seen: Node | None, seconds: float) -> Room:
