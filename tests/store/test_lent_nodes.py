@@ -23,7 +23,7 @@ from orchestra.domain.models.pools import AllocationHello
 from orchestra.domain.states import JobState, Queue
 from orchestra.services import work
 from orchestra.services.nodes import drains, nodes
-from orchestra.store.cluster import figures, recent_use, retention
+from orchestra.store.cluster import figures, retention
 from orchestra.store.mail import outbox
 from orchestra.store.nodes import queues, reservations
 from support.people import as_admin
