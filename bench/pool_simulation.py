@@ -21,6 +21,7 @@ from orchestra.domain.models.pools import (
     Decision,
     Load,
     PoolLimits,
+    ServingRoom,
     Situation,
 )
 from orchestra.domain.pools import back_off
@@ -225,40 +226,55 @@ class PoolSimulation:
 
     def situation(self) -> Situation:
         """Return what a decision is made from."""
-        running = [job for task in self.tasks.values() for job in task.running]
-        typical = {number: task.typical(self.now) or 0.0 for number, task in self.tasks.items()}
-        left = sum(
-            max(0.0, typical[job.task] - (self.now - job.began)) * self._size(job)
-            for job in running
-        )
+        loads, begun = self._line()
+        tasks = frozenset(load.task for load in loads)
         return Situation(
             self._time(self.now),
             self.limits,
-            tuple(self._loads()),
+            tuple(loads),
             tuple(self._allocations()),
-            sum(self._size(job) for job in running) / self.slots,
-            left / self.slots,
+            tuple(self._room(each, tasks, begun) for each in self.held if self._takes(each)),
             statistics.median(self._waits[-10:]) if self._waits else None,
             self.back_off,
             surplus_since=self.last.surplus_since,
         )
+
+    def _room(self, held: Held, tasks: frozenset[int], begun: dict[int, float]) -> ServingRoom:
+        """Return what a pilot does: the seconds that are left in its jobs, and in those that it is about to take."""
+        left = begun.get(held.number, 0.0)
+        for job in held.jobs.values():
+            typical = self.tasks[job.task].typical(self.now) or 0.0
+            left += max(0.0, typical - (self.now - job.began)) * self._size(job)
+        able = frozenset(number for number in tasks if self._in_time(self.tasks[number], held))
+        return ServingRoom(1.0, able, left / self.slots, self._left(held) - MARGIN)
 
     def _allocations(self) -> Iterator[Allocation]:
         for each in self.held:
             if each.known.state is not AllocationState.ENDED:
                 yield replace(each.known, running=len(each.jobs))
 
-    def _loads(self) -> Iterator[Load]:
+    def _line(self) -> tuple[list[Load], dict[int, float]]:
+        """Return the jobs that wait, but for those that start at once: their slot-seconds, by pilot."""
         free = {each.number: self._free(each) for each in self.held if self._takes(each)}
+        begun: dict[int, float] = {}
+        loads = []
         for number, task in self.tasks.items():
-            fit, waiting = self.slots // task.burst.slots, len(task.waiting)
-            for each in self.held:
+            fit, waiting, typical = (
+                self.slots // task.burst.slots,
+                len(task.waiting),
+                task.typical(self.now),
+            )
+            for each in self.held if waiting else ():
                 if each.number in free and self._in_time(task, each):
                     idle = min(waiting, free[each.number] // task.burst.slots)
                     free[each.number] -= idle * task.burst.slots
+                    begun[each.number] = begun.get(each.number, 0.0) + idle * task.burst.slots * (
+                        typical or 0.0
+                    )
                     waiting -= idle
             if waiting:
-                yield Load(number, waiting, fit, task.typical(self.now))
+                loads.append(Load(number, waiting, fit, typical))
+        return loads, begun
 
     def _free(self, held: Held) -> int:
         return self.slots - sum(self._size(job) for job in held.jobs.values())
@@ -398,7 +414,7 @@ class PoolSimulation:
 
     def _finish(self, held: Held) -> None:
         """Note the end of an allocation."""
-        early = back_off.is_early(held.known, has_work=any(self._loads()))
+        early = back_off.is_early(held.known, has_work=bool(self._line()[0]))
         if early:
             self.back_off = back_off.early_end(
                 self.back_off, self._time(self.now), "Slurm says FAILED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from orchestra.domain.models.pools import (
     BackOff,
     Load,
     PoolLimits,
+    ServingRoom,
     Situation,
 )
 from orchestra.domain.pools.decision import decide
@@ -63,14 +65,16 @@ def _situation(
     return replace(Situation(NOW, limits, loads, tuple(there)), **more)
 
 
-def _serving(number: int, *loads: Load, busy_left: float = 0, **more: Any) -> Situation:
-    return _situation(
-        *loads,
-        there=_there(*[SERVING] * number),
-        serving=float(number),
-        busy_left=busy_left,
-        **more,
-    )
+def _rooms(*loads: Load, size: float = 1.0, **more: float) -> ServingRoom:
+    return ServingRoom(size, frozenset(load.task for load in loads), **more)
+
+
+def _serving(
+    number: int, *loads: Load, ends_in: float = inf, free_in: float = 0.0, **more: Any
+) -> Situation:
+    """Return a situation in which so many allocations serve."""
+    room = ServingRoom(1.0, frozenset(load.task for load in loads), free_in, ends_in)
+    return _situation(*loads, there=_there(*[SERVING] * number), serving=(room,) * number, **more)
 
 
 def _jobs(jobs: int, typical: float | None, fit: int = 1, task: int = 0) -> Load:
@@ -89,15 +93,25 @@ def test_one_allocation_measures_jobs_that_nobody_has_measured() -> None:
     assert (
         decision.why == "Submitted 1 allocation, to see how long the jobs take: 10,000 jobs wait."
     )
-    assert decide(_situation(_jobs(10_000, None), there=_there(PENDING))).submit == 0
+    pending = replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(seconds=299))
+    assert decide(_situation(_jobs(10_000, None), there=[pending])).submit == 0
     assert decide(_situation(_jobs(10_000, None), there=_there(STARTING))).submit == 0
 
 
 def test_an_allocation_that_has_just_begun_measures_them() -> None:
     young = replace(_one(0, SERVING, None), first_job_at=NOW - timedelta(seconds=119))
-    assert decide(_situation(_jobs(9, None), there=[young], serving=1.0)).submit == 0
+    assert decide(_situation(_jobs(9, None), there=[young])).submit == 0
     old = replace(young, first_job_at=NOW - timedelta(seconds=120))
-    assert decide(_situation(_jobs(9, None), there=[old], serving=1.0)).submit == 1
+    assert decide(_situation(_jobs(9, None), there=[old])).submit == 1
+
+
+def test_more_allocations_join_the_first_in_a_slow_queue() -> None:
+    there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(seconds=599))]
+    assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 1
+    there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(hours=9))]
+    assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 2
+    there = [replace(_one(0, STARTING, None), submitted_at=NOW - timedelta(hours=9))]
+    assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 0
 
 
 def test_jobs_that_take_as_long_as_min_work_each_get_a_place() -> None:
@@ -134,7 +148,7 @@ def test_what_is_not_worth_an_allocation_is_left_to_those_that_serve() -> None:
 
 
 def test_a_tiny_remainder_does_not_wait_behind_long_jobs() -> None:
-    assert decide(_serving(1, _jobs(1, 0.1), busy_left=86400)).submit == 1
+    assert decide(_serving(1, _jobs(1, 0.1), free_in=86400)).submit == 1
 
 
 def test_what_serves_takes_jobs_while_an_allocation_waits_in_the_queue() -> None:
@@ -142,7 +156,7 @@ def test_what_serves_takes_jobs_while_an_allocation_waits_in_the_queue() -> None
     assert decide(_serving(4, work)).submit == 4
     assert decide(_serving(4, work, wait=600.0)).submit == 1
     assert decide(_serving(4, work, wait=660.0)).submit == 0
-    assert decide(_serving(4, work, wait=660.0, busy_left=240)).submit == 1, (
+    assert decide(_serving(4, work, wait=660.0, free_in=60)).submit == 1, (
         "first they end what they run"
     )
 
@@ -160,32 +174,34 @@ def test_long_jobs_that_will_have_started_need_no_allocation() -> None:
     assert decide(_serving(2, work, wait=3000.0)).submit == 0
 
 
-def test_allocations_that_end_soon_take_few_jobs() -> None:
+def test_nodes_that_end_soon_take_few_jobs() -> None:
     work = _jobs(120, 10)
-    ending: dict[str, Any] = {"serving": 4.0, "wait": 300.0}
-    assert decide(_situation(work, there=_there(*[SERVING] * 4), **ending)).submit == 0
-    soon = _situation(work, there=_there(*[SERVING] * 4, ends_in=60), **ending)
-    assert decide(soon).submit == 4, "4 x 60 s of the 1,200 s"
-    soon = _situation(work, there=_there(*[SERVING] * 4, ends_in=160), **ending)
-    assert decide(soon).submit == 4
-
-
-def test_only_what_runs_in_an_allocation_ends_with_it() -> None:
-    idle, busy = replace(_one(0, SERVING, 10), running=0), _one(1, SERVING, 9000)
-    here = _situation(_jobs(60, 10), there=[idle, busy], serving=1.0, wait=600.0)
-    assert decide(here).submit == 0
-    shared = replace(here, allocations=_there(SERVING, SERVING, ends_in=9000))
-    assert decide(shared).submit == 0
-    assert decide(replace(shared, wait=300.0, loads=(_jobs(72, 10),))).submit == 2, (
-        "one at work, not two"
+    assert decide(_serving(4, work, wait=300.0)).submit == 0
+    many = replace(LIMITS, max_pilots=20)
+    assert decide(_serving(4, work, wait=300.0, ends_in=60, limits=many)).need == 4 + 8, (
+        "4 x 60 s of 1,200 s"
     )
+    assert decide(_serving(4, work, wait=300.0, ends_in=160)).need == 4 + 4
 
 
-def test_allocations_that_end_before_a_job_would_take_none() -> None:
-    there = _there(SERVING, SERVING, ends_in=3500)
-    assert decide(_situation(_jobs(2, 3600), there=there, serving=2.0, wait=4000.0)).submit == 2
-    there = _there(SERVING, SERVING, ends_in=3700)
-    assert decide(_situation(_jobs(2, 3600), there=there, serving=2.0, wait=4000.0)).submit == 0
+def test_nodes_that_end_before_a_job_would_take_none() -> None:
+    assert decide(_serving(2, _jobs(2, 3600), wait=4000.0, ends_in=3599)).submit == 2
+    assert decide(_serving(2, _jobs(2, 3600), wait=4000.0, ends_in=3600)).submit == 0
+    assert decide(_serving(2, _jobs(2, 3600), wait=4000.0, ends_in=3600, free_in=1)).submit == 2
+
+
+def test_nodes_that_run_only_other_tasks_take_no_jobs() -> None:
+    ours, theirs = _jobs(10, 10, task=1), _jobs(9, 10, task=2)
+    both = _situation(theirs, ours, there=_there(SERVING), serving=(_rooms(theirs),))
+    assert decide(both).submit == 1
+    assert decide(replace(both, serving=(_rooms(theirs, ours),))).submit == 0
+
+
+def test_part_of_an_allocation_takes_part_of_the_jobs() -> None:
+    work = _jobs(60, 10)
+    whole = _situation(work, serving=(_rooms(work),), wait=370.0)
+    assert decide(whole).submit == 0
+    assert decide(replace(whole, serving=(_rooms(work, size=0.5),))).submit == 2
 
 
 def test_long_and_short_jobs_share_an_allocation() -> None:
@@ -213,7 +229,7 @@ def test_a_load_without_jobs_is_none() -> None:
 
 
 def test_jobs_that_nobody_has_measured_do_not_wait_behind_long_ones() -> None:
-    assert decide(_serving(3, _jobs(5, None), busy_left=10**6)).submit == 1
+    assert decide(_serving(3, _jobs(5, None), free_in=10**6)).submit == 1
 
 
 def test_allocations_that_come_are_not_submitted_again() -> None:
@@ -254,7 +270,7 @@ def test_an_unknown_one_with_a_pilot_serves() -> None:
 
 def test_a_machine_whose_pilot_is_still_starting_is_waited_for() -> None:
     half = replace(_one(0, SERVING, None), nodes=2, started_at=NOW - timedelta(seconds=119))
-    work = _situation(_jobs(1, 600), there=[half], serving=0.5, nodes=2)
+    work = _situation(_jobs(1, 600), there=[half], nodes=2)
     assert decide(work).submit == 0
     kept = replace(work, loads=(), limits=replace(LIMITS, min_pilots=4))
     assert decide(kept).submit == 1
@@ -369,7 +385,8 @@ def test_a_little_less_work_than_at_its_submission_withdraws_nothing() -> None:
         UUID(int=3),
     )
     there = (*_there(SERVING), *_there(PENDING, first=1))
-    soon = _situation(_jobs(24, 10), there=there, serving=1.0, wait=3600.0, surplus_since=since)
+    work = _jobs(24, 10)
+    soon = _situation(work, there=there, serving=(_rooms(work),), wait=3600.0, surplus_since=since)
     assert (decide(soon).submit, decide(soon).withdraw) == (0, ()), "it may start at any moment"
 
 

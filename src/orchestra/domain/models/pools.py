@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 from typing import Literal
 from uuid import UUID
 
@@ -189,14 +190,30 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class ServingRoom:
+    """A node, of the pool or not, that takes jobs which a pool's pilots could run, too.
+
+    Args:
+        size: in allocations of the pool.
+        tasks: those of the loads that it may run.
+        free_in: seconds until a place on it is free, on average over its places.
+        ends_in: seconds until jobs on it must have ended.
+    """
+
+    size: float
+    tasks: frozenset[int]
+    free_in: float = 0.0
+    ends_in: float = inf
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What a decision about a pool is made from.
 
     Args:
         loads: in the order in which jobs start.
         allocations: those that have not ended.
-        serving: what runs now of jobs like these, on any node: room, in allocations of this pool.
-        busy_left: seconds of work that are left in the jobs there, in allocations of this pool.
+        serving: the nodes that take such jobs now.
         wait: seconds that an allocation waits in the engine's queue, as the last ones did; None if none has started.
         nodes: machines in a new allocation, each with a pilot.
         surplus_since: since when there are more pending allocations than needed.
@@ -208,8 +225,7 @@ class Situation:
     limits: PoolLimits
     loads: tuple[Load, ...] = ()
     allocations: tuple[Allocation, ...] = ()
-    serving: float = 0.0
-    busy_left: float = 0.0
+    serving: tuple[ServingRoom, ...] = ()
     wait: float | None = None
     back_off: BackOff = BackOff()
     nodes: int = 1

@@ -10,30 +10,36 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf
 
-from orchestra.domain.models.pools import AllocationState, Load, Situation
+from orchestra.domain.models.pools import Load, Situation
 
 SHORTEST = 0.001
 """Seconds that a job takes at least."""
+ANOTHER_PROBE = 300.0
+"""Seconds after which another allocation is submitted for jobs that nobody has measured, while none has started."""
 _LITTLE = 1e-6
 """Jobs, or allocations, that come from rounding alone."""
 
 
 @dataclass(slots=True)
 class Room:
-    """Room that serves now, in allocations of the pool: when it is free, and when it ends, in seconds from now."""
+    """Room that takes jobs of some tasks, in allocations of the pool: when it is free, and when it ends."""
 
     size: float
+    tasks: frozenset[int]
     free_in: float
     ends_in: float = inf
 
-    def take(self, seconds: float, typical: float, until: float) -> float:
+    def take(self, seconds: float, jobs: Jobs, until: float) -> float:
         """Take up to so many allocation-seconds of jobs until then, and return how many it has taken.
 
         Jobs are not taken that would not end before the room does.
         """
+        if jobs.task not in self.tasks:
+            return 0.0
+        typical = jobs.typical
         whole_jobs = floor((self.ends_in - self.free_in) / typical) if self.ends_in < inf else inf
-        span = min(until - self.free_in, max(0.0, whole_jobs * typical))
-        if span <= 0 or self.size <= 0:
+        span = min(until - self.free_in, whole_jobs * typical)
+        if span <= 0:
             return 0.0
         taken = min(seconds, self.size * span)
         self.free_in += taken / self.size
@@ -41,9 +47,10 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class _Jobs:
+class Jobs:
     """Some jobs of one task. `seconds` is their work, in allocation-seconds."""
 
+    task: int
     seconds: float
     typical: float
 
@@ -64,64 +71,60 @@ def wanted(situation: Situation, *, patient: bool = True) -> int:
     min_work = situation.limits.min_work * (1.0 if patient else 0.5)
     wait = (situation.wait or 0.0) if patient else 0.0
     jobs = _measured(situation.loads, None if patient else min_work)
-    measured = _worth(jobs, rooms(situation), wait, min_work)
-    return max(measured, 1 if _wants_probe(situation, min_work) else 0)
+    rooms = [Room(each.size, each.tasks, each.free_in, each.ends_in) for each in situation.serving]
+    return max(_worth(jobs, rooms, wait, min_work), _probes(situation, min_work))
 
 
-def rooms(situation: Situation) -> list[Room]:
-    """Return the room that serves now: that of each allocation of the pool with an end, and all other."""
-    if situation.serving <= 0:
-        return []
-    free_in = situation.busy_left / situation.serving
-    ends = [
-        (each.ends_at - situation.now).total_seconds()
-        for each in situation.allocations
-        if each.state is AllocationState.SERVING and each.running and each.ends_at
-    ]
-    share = min(1.0, situation.serving / len(ends)) if ends else 0.0
-    other = Room(max(0.0, situation.serving - share * len(ends)), free_in)
-    return [*(Room(share, free_in, left) for left in ends), other]
+def _probes(situation: Situation, min_work: float) -> int:
+    """Return how many allocations are to measure jobs of which none has ever started.
 
-
-def _wants_probe(situation: Situation, min_work: float) -> bool:
-    """Whether an allocation is to measure jobs of which none has ever started; one that has just begun may do so."""
-    if not any(load.typical is None and load.jobs > 0 for load in situation.loads):
-        return False
+    It is one, and none while one that has just begun may do so. In a slow queue more join it as time passes: they can
+    be withdrawn when the first one has started, and the test of a task does not wait in that queue twice.
+    """
+    width = sum(load.jobs / max(1, load.fit) for load in situation.loads if load.typical is None)
     began = (each.first_job_at for each in situation.allocations if each.first_job_at)
-    return all((situation.now - at).total_seconds() >= min_work for at in began)
+    if any((situation.now - at).total_seconds() < min_work for at in began):
+        return 0
+    waits = (each.submitted_at for each in situation.allocations if each.state.is_waiting)
+    longest = max(((situation.now - at).total_seconds() for at in waits), default=0.0)
+    return min(ceil(width - _LITTLE), 1 + floor(longest / ANOTHER_PROBE))
 
 
-def _measured(loads: Iterable[Load], unmeasured: float | None) -> list[_Jobs]:
+def _measured(loads: Iterable[Load], unmeasured: float | None) -> list[Jobs]:
     """Return the jobs of these loads; `unmeasured` is how long others take, or None to leave them out."""
     found = []
     for load in loads:
         typical = unmeasured if load.typical is None else load.typical
         if typical is not None and load.jobs > 0:
             seconds = max(SHORTEST, typical)
-            found.append(_Jobs(load.jobs / max(1, load.fit) * seconds, seconds))
+            found.append(Jobs(load.task, load.jobs / max(1, load.fit) * seconds, seconds))
     return found
 
 
-def _worth(jobs: list[_Jobs], room: list[Room], wait: float, min_work: float) -> int:
+def _worth(jobs: list[Jobs], room: list[Room], wait: float, min_work: float) -> int:
     """Return how many allocations have work for `min_work` seconds if they start after `wait` seconds."""
     left = _absorbed(jobs, room, wait)
     # A job that takes that long is worth an allocation by itself, or the part of one that it fills.
     width = sum(each.width for each in left if each.typical >= min_work)
     whole = ceil(width - _LITTLE)
-    beside = [*room, Room(whole - width, wait)]
+    beside = [*room, Room(whole - width, frozenset(each.task for each in jobs), wait)]
     short = _absorbed([each for each in left if each.typical < min_work], beside, wait + min_work)
     more = whole + (floor(sum(each.seconds for each in short) / min_work) if short else 0)
     # However little it is, it is not to wait behind long jobs, nor for an allocation that never comes.
     return more or (1 if _absorbed(short, room, wait + 2 * min_work) else 0)
 
 
-def _absorbed(jobs: Sequence[_Jobs], room: Sequence[Room], until: float) -> list[_Jobs]:
+def _absorbed(jobs: Sequence[Jobs], room: Sequence[Room], until: float) -> list[Jobs]:
     """Return the jobs that still wait then, after the room has taken from the line what it can."""
     left = []
+    free = list(room)
     for each in jobs:
+        free = [one for one in free if one.size > 0 and one.free_in < until]
         seconds = each.seconds
-        for one in room:
-            seconds -= one.take(seconds, each.typical, until)
-        if seconds > _LITTLE * each.typical:
-            left.append(_Jobs(seconds, each.typical))
+        for one in free:
+            seconds -= one.take(seconds, each, until)
+            if seconds <= _LITTLE * each.typical:
+                break
+        else:
+            left.append(Jobs(each.task, seconds, each.typical))
     return left

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from orchestra.domain.allowance import Allowance
-from orchestra.domain.models.pools import Load
+from orchestra.domain.models.pools import Load, ServingRoom
 from orchestra.domain.node_timeline import Host
 from orchestra.domain.pools.ready import Ready
 from orchestra.domain.pools.shape import Shape
@@ -29,15 +29,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The jobs that wait, and what runs of jobs like these. The other fields are those of `Situation`.
+    """The jobs that wait, and the nodes that take such jobs. The other fields are those of `Situation`.
 
     Args:
         has_work: jobs may start that the pool could run, perhaps where something is free.
     """
 
     loads: tuple[Load, ...] = ()
-    serving: float = 0.0
-    busy_left: float = 0.0
+    serving: tuple[ServingRoom, ...] = ()
     has_work: bool = False
 
 
@@ -68,8 +67,8 @@ def waiting(
         has_work = has_work or fit > 0
         if fit and jobs:
             loads.append((task, Load(task.task, jobs, fit, task.typical)))
-    serving, busy_left = line.at_work(loads)
-    return Waiting(tuple(load for _, load in loads), serving, busy_left, has_work)
+    serving = tuple(line.at_work(loads))
+    return Waiting(tuple(load for _, load in loads), serving, has_work)
 
 
 @dataclass(slots=True)
@@ -87,7 +86,9 @@ class _Line:
 
     def __post_init__(self) -> None:
         self._free = {each.host.id: free_room(each.host) for each in self.servers}
-        self._kept = {each.host.id: each.kept_for for each in self.servers if each.kept_for}
+        self._kept = {
+            each.host.id: each.kept_for for each in self.servers if each.kept_for is not None
+        }
 
     def start(self, task: Ready) -> int:
         """Let the jobs of a task take what is free, and return how many still wait."""
@@ -127,25 +128,28 @@ class _Line:
                 del self._free[host]
         return count
 
-    def at_work(self, loads: Sequence[tuple[Ready, Load]]) -> tuple[float, float]:
-        """Return the room that serves such jobs, and the seconds of work that is left there, in allocations."""
-        serving = busy_left = 0.0
-        for each in self.servers:
-            like = next((pair for pair in loads if self._could_run(each, pair[0])), None)
-            if like is None:
-                continue
-            size = each.host.capacity.count(like[0].request) / like[1].fit
-            serving += size
-            busy_left += size * self._seconds_left(each.host)
-        return serving, busy_left
-
-    def _could_run(self, server: Server, task: Ready) -> bool:
-        return (
-            server.host.id in self.served[task.task]
-            and self._kept.get(server.host.id, task.task) == task.task
-            and (task.seconds is None or task.seconds <= server.host.capacity.seconds_left)
-            and server.host.capacity.fits(task.request)
-        )
+    def at_work(self, loads: Sequence[tuple[Ready, Load]]) -> Iterator[ServingRoom]:
+        """Yield the nodes that may run such jobs."""
+        alike: dict[tuple[object, ...], list[tuple[Ready, Load]]] = {}
+        for task, load in loads:
+            key = self.served[task.task], task.request, task.seconds
+            alike.setdefault(key, []).append((task, load))
+        for server in self.servers:
+            able = [
+                pair
+                for pairs in alike.values()
+                if _could_run(server, pairs[0][0], self.served)
+                for pair in pairs
+                if server.kept_for in (None, pair[0].task)
+            ]
+            if able:
+                first, load = able[0]
+                yield ServingRoom(
+                    server.host.capacity.count(first.request) / load.fit,
+                    frozenset(task.task for task, _ in able),
+                    self._seconds_left(server.host),
+                    server.host.capacity.seconds_left,
+                )
 
     def _seconds_left(self, host: Host) -> float:
         """Return the seconds until a place on a node is free, on average over its places."""
@@ -156,6 +160,15 @@ class _Line:
             taken += part
             total += part * min(seconds, self.horizon)
         return total / max(1.0, taken)
+
+
+def _could_run(server: Server, task: Ready, served: Mapping[int, frozenset[int]]) -> bool:
+    room = server.host.capacity
+    return (
+        server.host.id in served[task.task]
+        and (task.seconds is None or task.seconds <= room.seconds_left)
+        and room.fits(task.request)
+    )
 
 
 def free_room(host: Host) -> Room:

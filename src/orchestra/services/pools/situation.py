@@ -42,7 +42,6 @@ def look(conn: psycopg.Connection, pool: Pool, now: datetime) -> tuple[Situation
         loads=found.loads,
         allocations=pool.live,
         serving=found.serving,
-        busy_left=found.busy_left,
         wait=wait,
         back_off=pool.back_off,
         nodes=pool.spec.nodes,
