@@ -1,4 +1,7 @@
-"""The lines of docs/a-story.md, run as a reader types them: the whole demo, while its parts are killed."""
+"""The lines of docs/a-story.md, run as a reader types them: the whole demo, while its parts are killed.
+
+Its trainings import a stand-in for scikit-learn; unit/test_demo.py and test_demo_image.py train with the real one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support import light_sklearn
 from support.maestro import Maestro
 
 pytestmark = pytest.mark.needs("sklearn")
@@ -35,12 +39,13 @@ def test_the_story_is_true_and_the_demo_shows_its_results(
     script.write_text(
         "\n".join(f"echo {number}:\n{line}" for number, line in enumerate(lines(), 1))
     )
-    programs = Path(sys.executable).parent
+    programs, stand_in = Path(sys.executable).parent, Path(light_sklearn.__path__[0])
     told = subprocess.run(
         ["bash", str(script)],
         check=False,
         cwd=newcomer.folder,
-        env=newcomer.environment() | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        env=newcomer.environment()
+        | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(stand_in)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
