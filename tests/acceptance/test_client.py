@@ -44,8 +44,6 @@ JOB = (
     " && test $(tr -dc 0-9 < %IN) != 2"
 )
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
-
 
 @pytest.fixture
 def home(hostile_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -393,7 +391,6 @@ def test_mail_queue_and_the_folders_of_attempts(sets: orchestra.Client, cluster:
 # The connection
 
 
-@pytest.mark.servers("embedded")
 def test_a_connection_that_was_lost_is_made_anew(
     sets: orchestra.Client, conn: psycopg.Connection
 ) -> None:
@@ -491,7 +488,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.servers("embedded")
 def test_other_processes_make_a_connection_of_their_own(
     sets: orchestra.Client, tcp_database_url: str, home: Path
 ) -> None:

@@ -19,8 +19,6 @@ from support.maestro import Maestro
 from support.people import caller
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
-
 JOBS = 800
 TICKS = 100
 """Of a second, in which the kernel says when a process has begun."""

@@ -23,7 +23,7 @@ from support.people import as_admin
 from support.proxy import cable
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
+both_servers = pytest.mark.servers("embedded", "debian15")
 
 DONE, RUNNING = JobState.DONE, JobState.RUNNING
 NEEDS = ": %DATA %IN %OUT; "
@@ -177,6 +177,7 @@ def test_a_conductor_that_is_cut_off_is_replaced_and_comes_back_as_a_follower(
         assert term() == (2, True)
 
 
+@both_servers
 def test_a_database_restored_under_running_jobs_loses_kills_and_repeats_none_of_them(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_database_restored_under_running_jobs_loses_kills_and_repeats_none_of_
     ],
     ids=["empty", "foreign"],
 )  # fmt: skip
+@both_servers
 def test_an_empty_or_foreign_database_in_its_place_ends_and_loses_nothing(
     cluster: Cluster, tmp_path: Path, there: str, back: str, says: str
 ) -> None:

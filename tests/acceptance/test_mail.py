@@ -19,8 +19,6 @@ from support.mailserver import PASSWORD, USER, MailServer, running
 from support.waiting import wait_until
 from support.world import World
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
-
 
 @pytest.fixture
 def server() -> Iterator[MailServer]:

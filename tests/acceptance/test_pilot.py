@@ -37,7 +37,6 @@ DONE, FAILED, KILLED, RUNNING = (
     JobState.RUNNING,
 )
 
-pytestmark = pytest.mark.servers("embedded", "debian15")
 NEEDS = ": %DATA %IN %OUT; "
 """The tags that every command needs, said in a way that does nothing."""
 

@@ -275,6 +275,7 @@ def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection
         yield found
 
 
+@pytest.mark.servers("embedded")
 @pytest.mark.timeout(600)
 @settings(
     max_examples=40,

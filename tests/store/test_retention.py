@@ -111,6 +111,7 @@ def purge(world: World) -> None:
         pass
 
 
+@pytest.mark.servers("embedded")
 def test_a_year_and_a_half_levels_off(world: World, ana: Caller) -> None:
     """Each month: a task that is kept for two months, one that is deleted at once, a pilot, a version of a data set."""
     dataset = world._one(

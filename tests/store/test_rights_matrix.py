@@ -20,6 +20,10 @@ from support.people import caller
 from support.rights import ADMIN, CASES, OTHER, Case, scene
 from support.world import World
 
+pytestmark = pytest.mark.servers(
+    "embedded"
+)  # test_openapi.py calls every operation on the other one
+
 TAKES_A_RIGHT = [each for each in OPERATIONS if each.changes or each.who is not Who.ANYBODY]
 OTHERS_MAY = {Who.ANYBODY: True, Who.OWNER: False, Who.SELF: False, Who.ADMIN: False}
 OWNERS_MAY = {Who.ANYBODY: True, Who.OWNER: True, Who.SELF: True, Who.ADMIN: False}
