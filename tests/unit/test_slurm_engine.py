@@ -137,6 +137,17 @@ def test_a_controller_that_is_gone(slurm: FakeSlurm, engine: SlurmEngine) -> Non
         engine.cancel(["1"], pending_only=False)
 
 
+def test_a_job_of_the_user_that_has_the_id_of_an_allocation_is_not_touched(
+    slurm: FakeSlurm, engine: SlurmEngine
+) -> None:
+    lost, number = str(engine.submit(replace(ASKED, id=UUID(int=1)))), str(engine.submit(ASKED))
+    slurm.change(lost, name="thesis", state="RUNNING")
+    assert set(engine.status([lost, number])) == {number}
+    engine.cancel([lost, number], pending_only=False)
+    assert slurm.jobs()[lost]["state"] == "RUNNING"
+    assert slurm.jobs()[number]["state"] == "CANCELLED"
+
+
 def test_cancelling_what_slurm_has_forgotten_is_no_error(
     slurm: FakeSlurm, engine: SlurmEngine
 ) -> None:

@@ -12,7 +12,7 @@ from orchestra.domain.secrets import without_secrets
 # or an srun in a job that reads SLURM_NTASKS, would take the pilot's allocation for its own. "INPUT ENVIRONMENT
 # VARIABLES" and "OUTPUT ENVIRONMENT VARIABLES" in sbatch(1), srun(1); the gres plugins set the last three.
 _ALLOCATION = re.compile(
-    r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SCANCEL|PMI|PMIX)\w*"
+    r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SCANCEL|PMI).*"
     r"|GPU_DEVICE_ORDINAL|ROCR_VISIBLE_DEVICES|ZE_AFFINITY_MASK",
     re.DOTALL,
 )

@@ -80,8 +80,7 @@ class SlurmEngine:
         """Return what `squeue` says of jobs; see `Engine`. Where some are over it also asks for their machines."""
         if not ids and not names:
             return {}
-        answer = self._ask("squeue", "--me", "-h", "-t", "all", "-o", slurm_answers.COLUMNS)
-        found = slurm_answers.reports(answer.output, ids, names)
+        found = slurm_answers.reports(self._queue(), ids, names)
         over = {host for each in found.values() if each.phase is Phase.OVER for host in each.hosts}
         if not over or not self.kills_all:
             return found
@@ -110,13 +109,17 @@ class SlurmEngine:
         return slurm_answers.silent_hosts(answer.output, hosts)
 
     def cancel(self, ids: Collection[str], *, pending_only: bool) -> None:
-        """Cancel jobs; see `Engine`."""
-        if not ids:
+        """Cancel jobs; see `Engine`. Other jobs that have got their ids are spared."""
+        own = set(ids) - slurm_answers.strangers(self._queue(), ids) if ids else set()
+        if not own:
             return
         only = ["--state=PENDING"] if pending_only else []
-        answer = ask(("scancel", *only, *sorted(ids)), self._asking)
+        answer = ask(("scancel", *only, *sorted(own)), self._asking)
         if answer.status and not slurm_answers.is_about_unknown_ids(answer.errors):
             raise EngineSilent(f"scancel: {slurm_answers.said(answer.errors)}")
+
+    def _queue(self) -> str:
+        return self._ask("squeue", "--me", "-h", "-t", "all", "-o", slurm_answers.COLUMNS).output
 
     def _ask(self, *command: str) -> Said:
         answer = ask(command, self._asking)

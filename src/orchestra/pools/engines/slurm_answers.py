@@ -9,16 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
+from uuid import UUID
 
 from orchestra.domain import node_ranges
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
-from orchestra.domain.models.pools import EngineReport, EngineSays, Phase, Refusal
+from orchestra.domain.models.pools import (
+    EngineReport,
+    EngineSays,
+    Phase,
+    Refusal,
+    submission_name,
+)
 
 COLUMNS = "%i|%T|%e|%j|%P|%N|%r"
 """For `squeue -o`. Without a width nothing is cut; the last may have anything in it."""
 NODE_COLUMNS = "%N|%T"
 """For `sinfo -o`."""
+
+_NAMES = submission_name(UUID(int=0)).partition("-")[0] + "-"
 
 _PHASES = {
     Phase.WAITING: "PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD SPECIAL_EXIT EXPEDITING",
@@ -112,13 +121,26 @@ def said(errors: str) -> str:
 
 
 def reports(output: str, ids: Collection[str], names: Collection[str]) -> EngineSays:
-    """Return what `squeue -h -o COLUMNS` says of jobs, by id; lines about other jobs, or none, are skipped."""
-    found = (_report(line) for line in output.splitlines())
+    """Return what `squeue -h -o COLUMNS` says of allocations, by id; lines about other jobs, or none, are skipped.
+
+    A controller that has lost its state begins to count anew: jobs with other names are not what had these ids.
+    """
+    found = [each for line in output.splitlines() if (each := _report(line))]
     return {
         each.engine_id: each
         for each in found
-        if each and (each.engine_id in ids or each.name in names)
+        if each.name in names or (each.engine_id in ids and each.name.startswith(_NAMES))
     }
+
+
+def strangers(output: str, ids: Collection[str]) -> frozenset[str]:
+    """Return the ids under which `squeue -h -o COLUMNS` has other jobs than allocations."""
+    found = [each for line in output.splitlines() if (each := _report(line))]
+    return frozenset(
+        each.engine_id
+        for each in found
+        if each.engine_id in ids and not each.name.startswith(_NAMES)
+    )
 
 
 def _report(line: str) -> EngineReport | None:
