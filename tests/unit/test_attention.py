@@ -14,7 +14,10 @@ from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.cluster import Recovery
 from orchestra.domain.models.nodes import Pilot
 from orchestra.domain.models.overview import HourlyEnds, last_hours
+from orchestra.domain.models.pools import Pool, PoolLimits, PoolSpec
 from orchestra.domain.models.tasks import Counts, Dependency, Hold, Policy, Resources, Task
+from orchestra.domain.pools.prospects import Prospect
+from orchestra.domain.pools.shape import shape_of
 from orchestra.domain.states import HoldCause, Queue, TaskState
 from orchestra.domain.troubles import Stuck, no_room, preparing
 from orchestra.domain.wording import words
@@ -55,6 +58,19 @@ def test_nothing_is_told_when_all_is_well() -> None:
     assert told(live=(), pilots=()) == []
     assert told(live=(), pilots=(replace(PILOT, online=False, jobs=0),)) == []
     assert told(pilots=(replace(PILOT, troubles=(preparing("a.sif", "10 %"),)),)) == []
+
+
+def test_a_pool_that_would_come_needs_nobody_and_one_that_cannot_is_told() -> None:
+    pool = Pool(
+        1, "long", "slurm", "ana", None, PoolSpec(cpus=8), PoolLimits(), NOW, run_by="login1"
+    )
+    comes = {Queue.CPU: (Prospect(pool, shape_of(pool), NOW),)}
+    assert told(pilots=(), pools=comes) == []
+    paused = replace(pool, paused_at=NOW, paused_by="orchestra", pause_reason="InvalidAccount")
+    held = {Queue.CPU: (Prospect(paused, shape_of(paused), NOW),)}
+    ((concern, what, _),) = told(offers={Queue.CPU: (), Queue.GPU: ()}, pools=held)
+    assert concern is Concern.TASK_WAITS
+    assert 'Pool long was paused now by orchestra: "InvalidAccount".' in what
 
 
 HELD = Hold(NOW, "orchestra", "3 jobs failed", HoldCause.FAILURES)

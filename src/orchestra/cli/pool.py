@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli import pool_change, pool_options
 from orchestra.cli.argument_types import at_least
-from orchestra.cli.local.pool_run import RUN
 from orchestra.cli.pool_record import pool_record
 from orchestra.cli.registry import Verb, later
 from orchestra.cli.table import Column, Fit
@@ -66,6 +65,11 @@ def _engine(pool: Pool) -> str:
 def _show_arguments(parser: Parser) -> None:
     pool_options.name_argument(parser)
     parser.add_argument(
+        "--script",
+        action="store_true",
+        help="print what an allocation runs: the batch script, with its sbatch command",
+    )
+    parser.add_argument(
         "--last",
         type=at_least("--last", 0),
         default=5,
@@ -89,7 +93,6 @@ VERBS = (
         'maestro pool create wide --engine slurm --nodes 4 --sbatch "--exclusive --exclude=n7"',
         output=True,
     ),
-    RUN,
     Verb(
         "list",
         "show the pools, what runs, what is pending, and why",
@@ -102,7 +105,15 @@ VERBS = (
         "show one pool: its allocations, its latest decision, and what holds it back",
         later("orchestra.cli.pool_show:show"),
         _show_arguments,
-        example="maestro pool show long",
+        example="maestro pool show long\nmaestro pool show long --script",
+        output=True,
+    ),
+    Verb(
+        "dry-run",
+        "show what the pool would submit or withdraw now, and why; nothing is done",
+        later("orchestra.cli.pool_dry_run:dry_run"),
+        pool_options.name_argument,
+        example="maestro pool dry-run long",
         output=True,
     ),
     Verb(
@@ -115,6 +126,17 @@ VERBS = (
         example="maestro pool set long --max-pilots 20 --walltime 2d\n"
         "maestro pool set long --partition none --sbatch none\n"
         "maestro pool set long --owner bob",
+    ),
+    Verb(
+        "run",
+        "submit pilots for pools, on a machine where sbatch is",
+        later("orchestra.cli.local.pool_run:run"),
+        later("orchestra.cli.local.pool_run:arguments"),
+        description="Submit pilots for pools when there is work, and watch them. It runs where the batch system's "
+        "commands are, such as a login node, under the account whose pilots they are to be. Of several processes for "
+        "one pool one acts, and another one takes over when it ends. It is also a conductor, because while no pilot "
+        "serves, there is no other one. Ctrl-C ends it; allocations and their jobs go on.",
+        example="maestro pool run long\nmaestro pool run cpu gpu",
     ),
     Verb(
         "pause",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestra.cli.pool_check import check_change, check_new
 from orchestra.cli.pool_options import name_argument, setting_arguments, settings_of
 from orchestra.cli.pool_record import pool_record
 from orchestra.domain import human
@@ -33,6 +34,7 @@ def create(ctx: Context) -> None:
     from orchestra.interface.pool_changes import CreatePool
 
     settings = settings_of(ctx)
+    check_new(ctx, ctx.args.name, ctx.args.engine, settings)
     with ctx.interface() as ask:
         pool = ask(CreatePool(ctx.args.name, ctx.args.engine, settings))
     ctx.out.item(
@@ -66,6 +68,7 @@ def set_arguments(parser: Parser) -> None:
 def set_(ctx: Context) -> None:
     from orchestra.domain.models.pools import PoolSettings
     from orchestra.interface.pool_changes import SetPool
+    from orchestra.interface.pools import ShowPool
 
     settings, owner = settings_of(ctx), ctx.args.owner
     if settings == PoolSettings() and owner is None:
@@ -73,6 +76,7 @@ def set_(ctx: Context) -> None:
             "there is nothing to change.", hint="maestro pool set --help lists what can be changed."
         )
     with ctx.interface() as ask:
+        check_change(ctx, ask(ShowPool(ctx.args.name, 0)).pool, settings)
         pool = ask(SetPool(ctx.args.name, settings, owner))
     ctx.out.say(_in_a_line(pool) + (f"; it belongs to user {owner}" if owner else ""))
     if pool.live:

@@ -25,7 +25,21 @@ def show(ctx: Context) -> None:
 
     with ctx.interface() as ask:
         report = ask(ShowPool(ctx.args.name, ctx.args.last))
+    if ctx.args.script:
+        _show_script(ctx, report.pool)
+        return
     ctx.out.item(report, _lines, record=_record, key=lambda report: report.pool.name)
+
+
+def _show_script(ctx: Context, pool: Pool) -> None:
+    from orchestra.wiring.pools import script
+
+    ctx.out.item(
+        script(ctx.settings, pool),
+        lambda text: text.splitlines(),
+        record=lambda text: {"pool": pool.name, "script": text},
+        key=lambda _: pool.name,
+    )
 
 
 def _record(report: PoolReport) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
 from orchestra.domain.models.cluster import Recovery
 from orchestra.domain.models.nodes import Pilot
 from orchestra.domain.models.tasks import Hold, Task
+from orchestra.domain.pools.prospects import Prospect, fitting, is_coming, why_no_pilot
 from orchestra.domain.states import HoldCause, Queue, TaskState
 from orchestra.domain.task_text import counts_in_words
 from orchestra.domain.troubles import Kind, Stuck, named
@@ -81,6 +82,7 @@ class Facts:
     pilots: Sequence[Pilot]
     offers: Mapping[Queue, Sequence[NodeOffer]]
     mail: LateMail
+    pools: Mapping[Queue, Sequence[Prospect]] = field(default_factory=dict)
 
 
 _TOLD = frozenset(
@@ -108,7 +110,7 @@ def _cluster(facts: Facts) -> Iterator[Attention]:
     if facts.recovery:
         yield Attention(Concern.RECOVERY, f"The database is recovering: {facts.recovery}")
     if _nobody_online(facts):
-        if facts.live:
+        if facts.live and not any(facts.pools.values()):
             what = "No pilot is online, so no job starts"
             yield Attention(Concern.PILOTS, what, Action.RUN_PILOT())
     elif not facts.conductor:
@@ -136,12 +138,18 @@ def _live(task: Task, facts: Facts) -> Iterator[Attention]:
             yield _of_task(Concern.TASK_WAITS, task, what, Action.SHOW_TASK(task=task.id))
         return
     waits = counts.registered + counts.assigned
-    if not waits or counts.living or task.state is TaskState.KILL or _nobody_online(facts):
+    if not waits or counts.living or task.state is TaskState.KILL:
+        return
+    if _nobody_online(facts) and not facts.pools.get(task.queue):
         return
     # That nodes are closed now is what somebody wants.
     offers = [replace(o, opens_in=None, seconds_left=None) for o in facts.offers[task.queue]]
-    if why := why_no_node(Need.of(task), offers):
-        yield _of_task(Concern.TASK_WAITS, task, words(f"{title} cannot start. ", why), None)
+    need, pools = Need.of(task), facts.pools.get(task.queue, ())
+    why = why_no_node(need, offers)
+    if why is None or is_coming(pools, need):
+        return
+    said = next(why_no_pilot(fitting(pools, need), need), why)
+    yield _of_task(Concern.TASK_WAITS, task, words(f"{title} cannot start. ", said), None)
 
 
 def _after_hold(task: Task, hold: Hold) -> Term:

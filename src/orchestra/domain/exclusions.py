@@ -40,7 +40,7 @@ def lack(need: Need, offer: NodeOffer) -> Exclusion | None:
         return Exclusion(f"is never open for {hours}", f"are never open for {hours}")
     if need.request is not None and offer.room is not None:
         short = next(offer.room.needs(need.request), None)
-        return None if short is None else _too_little(need.request, short)
+        return None if short is None else too_little(need.request, short)
     return None
 
 
@@ -54,7 +54,8 @@ def _unmet(condition: str) -> Exclusion:
     return Exclusion(f"does not meet {condition}", f"do not meet {condition}")
 
 
-def _too_little(request: Request, name: str) -> Exclusion:
+def too_little(request: Request, name: str) -> Exclusion:
+    """Return that a node has too little of what a field of a request names."""
     match name:
         case "cpus":
             what = _fewer(request.cpus, "CPU slot")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.models.pools import Pool
-from orchestra.interface.answers.pools import PoolReport
+from orchestra.interface.answers.pools import PoolPlan, PoolReport
 from orchestra.interface.operation import Question
 
 
@@ -28,3 +28,14 @@ class ShowPool(Question[PoolReport]):
 
     name: str
     ended: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPool(Question[PoolPlan]):
+    """What would be decided about a pool now: how many allocations would be submitted or withdrawn, and why.
+
+    Raises:
+        NotFound: there is none with that name.
+    """
+
+    name: str

@@ -254,6 +254,7 @@ OPERATIONS = (
     # Pools
     Operation("pool.list", pools.ListPools, "GET", "/pools"),
     Operation("pool.show", pools.ShowPool, "GET", "/pools/{name}"),
+    Operation("pool.plan", pools.PlanPool, "GET", "/pools/{name}/plan"),
     Operation("pool.create", pool_changes.CreatePool, "POST", "/pools"),
     Operation("pool.set", pool_changes.SetPool, "PATCH", "/pools/{name}", Who.OWNER),
     Operation("pool.pause", pool_changes.PausePool, "POST", "/pools/{name}/pause", Who.OWNER),

@@ -14,6 +14,7 @@ from orchestra.domain.models.overview import QueueUse, last_hours
 from orchestra.domain.states import Queue
 from orchestra.interface.answers.overview import Overview
 from orchestra.interface.answers.tasks import TaskLine
+from orchestra.services.prospects import prospects
 from orchestra.services.tasks import standstill
 from orchestra.services.users import users
 from orchestra.store.cluster import leader
@@ -49,6 +50,7 @@ def show(conn: psycopg.Connection, caller: Caller, owner: str | None) -> Overvie
         ended=seen.ended,
         pilots=node_store.pilots(conn),
         offers={queue: queues.offers(conn, queue) for queue in Queue},
+        pools={queue: prospects(conn, queue) for queue in Queue},
         mail=mails.late(conn, None if caller.admin else caller.user.id),
     )
     lines = (TaskLine(task, estimate_end(task, seen.now)) for task in seen.live)

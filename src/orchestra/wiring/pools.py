@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from orchestra.domain.models.pools import EngineName, Pool, Submission
+    from orchestra.domain.models.pools import EngineName, Pool, Refusal, Submission
     from orchestra.pools.duty import PoolDuty
     from orchestra.pools.engines import Engine
     from orchestra.pools.files import AllocationFiles
@@ -72,6 +73,39 @@ def submission(settings: Settings, pool: Pool, allocation: UUID) -> Submission:
         log=str(files.log(allocation)),
         ending=told_before(pool.limits.walltime),
     )
+
+
+def script(settings: Settings, pool: Pool) -> str:
+    """Return what an allocation of a pool runs, for people; for Slurm the batch script with its sbatch command."""
+    from uuid import UUID
+
+    asked = submission(settings, pool, UUID(int=0))
+    if pool.engine != "slurm":
+        return f"{shlex.join(asked.command)}\n"
+    from orchestra.pools.engines.slurm_script import shown
+
+    return shown(asked)
+
+
+def refusal(settings: Settings, pool: Pool) -> Refusal | None:
+    """Ask the engine of a pool whether it would accept a submission; None if it would, or is not on this machine.
+
+    The answer is a sentence; that the engine does not answer is one that may change.
+    """
+    from uuid import UUID
+
+    from orchestra.domain.models.pools import Refusal
+    from orchestra.pools.engines import EngineSilent
+
+    engine, name = engine_here(pool.engine), pool.engine.capitalize()
+    if engine is None:
+        return None
+    try:
+        refused = engine.check(submission(settings, pool, UUID(int=0)))
+    except EngineSilent as silent:
+        said = f"{name} does not answer, so it is unknown whether it accepts this: {silent}"
+        return Refusal(said)
+    return refused and Refusal(f"{name} refuses this: {refused.words}", refused.is_fatal)
 
 
 @dataclass(frozen=True, slots=True)

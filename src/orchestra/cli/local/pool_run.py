@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local.connection import caller, database
-from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import NotAllowed
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 NAMED = "pools on {host}"
 
 
-def _arguments(parser: Parser) -> None:
+def arguments(parser: Parser) -> None:
     parser.add_argument("names", nargs="+", metavar="POOL", help="a pool")
     parser.add_argument(
         "--serve-all",
@@ -35,7 +34,7 @@ def _arguments(parser: Parser) -> None:
     allow_root_argument(parser)
 
 
-def _run(ctx: Context) -> None:
+def run(ctx: Context) -> None:
     from orchestra.services.database import admin
     from orchestra.wiring.pools import Serving, run_pools
 
@@ -133,16 +132,3 @@ def _say_what_goes_on(ctx: Context, conn: psycopg.Connection, names: list[str]) 
                 f"{name}: {human.count(len(pool.live), 'allocation')} of it "
                 f"{'goes' if len(pool.live) == 1 else 'go'} on. maestro pool delete {name} --now would end them."
             )
-
-
-RUN = Verb(
-    "run",
-    "submit pilots for pools, on a machine where sbatch is",
-    _run,
-    _arguments,
-    description="Submit pilots for pools when there is work, and watch them. It runs where the batch system's commands "
-    "are, such as a login node, under the account whose pilots they are to be. Of several processes for one pool one "
-    "acts, and another one takes over when it ends. It is also a conductor, because while no pilot serves, there is no "
-    "other one. Ctrl-C ends it; allocations and their jobs go on.",
-    example="maestro pool run cpu\nmaestro pool run cpu gpu",
-)

@@ -50,6 +50,8 @@ class Facts:
         last_line: the last line of the latest attempt's log.
         conductor: whether a conductor is active.
         settling: why nothing starts at present, if the database was replaced.
+        pools: the names of the pools whose pilots could run it.
+        no_pilot: why no pilot of a pool comes, in sentences.
         stuck: why the conductor cannot continue with the task, in a sentence, if so.
     """
 
@@ -75,6 +77,8 @@ class Facts:
     last_line: str | None = None
     conductor: bool = True
     settling: str | None = None
+    pools: tuple[str, ...] = ()
+    no_pilot: tuple[Sentence, ...] = ()
     stuck: str | None = None
 
     @property

@@ -21,7 +21,7 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
     if offering:
         yield _slots(need, offering)
     blocked = why_no_node(need, facts.offers)
-    if blocked:
+    if blocked and (facts.offers or not facts.pools):
         yield blocked
     counts = need.asks_more or any(offer.opens_in for offer in facts.offers)
     if facts.offers and counts and unserved(need, facts.offers) is None:
@@ -37,6 +37,7 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
     )
     if not blocked:
         yield from _mismatches(need, offering)
+    yield from facts.no_pilot
 
 
 def _slots(need: Need, offers: Sequence[NodeOffer]) -> str:

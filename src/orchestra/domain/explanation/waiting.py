@@ -10,7 +10,7 @@ from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.explanation.nodes import about_nodes
 from orchestra.domain.forecast import Competitor, JobsAhead
-from orchestra.domain.human import about, count, duration, number, relative
+from orchestra.domain.human import about, count, duration, listed, number, relative
 from orchestra.domain.matchmaking import Need, eligible, why_no_node
 from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.wording import Action, Field, Sentence, words
@@ -43,7 +43,15 @@ def predicate(facts: Facts) -> str:
         return f"is {job.state}, and its task is {task.state}"
     if _waits_for_place(facts):
         return "is waiting for other jobs of its task to end"
-    return "is waiting for a GPU" if task.queue is Queue.GPU else "is waiting for a CPU slot"
+    return _slot_of(facts)
+
+
+def _slot_of(facts: Facts) -> str:
+    if facts.pools and not eligible(Need.of(facts.task), facts.offers):
+        names = listed(facts.pools, most=3, last="or")
+        return f"is waiting for a pilot of pool {names}"
+    gpu = facts.task.queue is Queue.GPU
+    return "is waiting for a GPU" if gpu else "is waiting for a CPU slot"
 
 
 def _waits_for_test(facts: Facts) -> bool:

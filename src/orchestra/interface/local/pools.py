@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.domain.models.pools import Pool
 from orchestra.interface import pools as ask
-from orchestra.interface.answers.pools import PoolReport
+from orchestra.interface.answers.pools import PoolPlan, PoolReport
 from orchestra.interface.local import Scope
 from orchestra.services.pools import pools, views
 
@@ -15,3 +15,7 @@ def list_pools(scope: Scope, _asked: ask.ListPools) -> tuple[Pool, ...]:
 
 def show_pool(scope: Scope, asked: ask.ShowPool) -> PoolReport:
     return views.show(scope.conn, asked.name, asked.ended)
+
+
+def plan_pool(scope: Scope, asked: ask.PlanPool) -> PoolPlan:
+    return views.plan(scope.conn, asked.name)

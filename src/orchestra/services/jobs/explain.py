@@ -15,12 +15,15 @@ from orchestra.domain.models.jobs import Job, JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.models.users import NO_LIMITS
 from orchestra.domain.node_timeline import Timeline
+from orchestra.domain.offers import Need
 from orchestra.domain.outcome_text import last_line
+from orchestra.domain.pools.prospects import fitting, why_no_pilot
 from orchestra.domain.resources import Request
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.user_limits import reached
 from orchestra.interface.answers.explanations import Explained
 from orchestra.services.jobs import views
+from orchestra.services.prospects import prospects
 from orchestra.services.tasks import order, standstill
 from orchestra.store import users as user_store
 from orchestra.store.cluster import leader
@@ -95,6 +98,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     limit = COUNTED + 1
     before = store.before(conn, task.id, job.index, job.state, turn.turn, limit=limit)
     work = store.at_work(conn, task.queue)
+    pools, need = prospects(conn, task.queue), Need.of(task)
     settles, stand = standstill.state(conn), order.standing(conn)
     facts = replace(
         facts,
@@ -112,6 +116,8 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         limit=_limit_reached(conn, task),
         conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,
+        pools=tuple(each.pool.name for each in fitting(pools, need)),
+        no_pilot=tuple(why_no_pilot(pools, need)),
     )
     if task.state is TaskState.TESTING:
         facts = replace(facts, test=live_tasks.test_facts(conn, task.id, task.policy.test_for))

@@ -15,7 +15,7 @@ from orchestra.domain.models.pools import Pool, Situation
 from orchestra.domain.placement import admits
 from orchestra.domain.pools.loads import Server, Waiting, waiting
 from orchestra.domain.pools.ready import Ready
-from orchestra.domain.pools.shape import Shape, shape_of
+from orchestra.services.prospects import shape
 from orchestra.store.nodes import reservations
 from orchestra.store.nodes.reservations import ServingNode
 from orchestra.store.pools import allocations, demand
@@ -50,12 +50,6 @@ def look(conn: psycopg.Connection, pool: Pool, now: datetime) -> tuple[Situation
         deletion=pool.deletion,
     )
     return seen, found.has_work
-
-
-def shape(conn: psycopg.Connection, pool: Pool) -> Shape:
-    """Return what an allocation of a pool offers, as far as is known."""
-    latest = demand.latest_node(conn, pool.id)
-    return shape_of(pool, *latest) if latest else shape_of(pool)
 
 
 def demand_for(conn: psycopg.Connection, pool: Pool, horizon: float) -> Waiting:

@@ -12,6 +12,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Sentence
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services.mail import mails
+from orchestra.services.prospects import prospects
 from orchestra.services.tasks import selection, standstill, waiting
 from orchestra.services.tasks.failures import has_failures
 from orchestra.services.users import users
@@ -59,7 +60,10 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...
     if settles := standstill.state(conn):
         return (f"Nothing starts at present because the database is recovering: {settles}.",)
     reasons = waiting.reasons(
-        task, queues.offers(conn, task.queue), conductor=queues.conductor_alive(conn)
+        task,
+        queues.offers(conn, task.queue),
+        conductor=queues.conductor_alive(conn),
+        pools=prospects(conn, task.queue),
     )
     return (*told, *_silent_folders(conn, task), *reasons)
 

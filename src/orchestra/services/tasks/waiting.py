@@ -7,14 +7,23 @@ from collections.abc import Iterator, Sequence
 from orchestra.domain import dependencies, troubles
 from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.pools.prospects import Prospect, fitting, why_no_pilot
 from orchestra.domain.states import TaskState
 from orchestra.domain.wording import Sentence
 
 
-def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tuple[Sentence, ...]:
+def reasons(
+    task: Task,
+    offers: Sequence[NodeOffer],
+    *,
+    conductor: bool,
+    pools: Sequence[Prospect] = (),
+) -> tuple[Sentence, ...]:
     """Return the reasons in sentences, the most important first; none if no job waits without need.
 
-    `conductor`: whether a conductor is running.
+    Args:
+        conductor: whether a conductor is running.
+        pools: those of its queue.
     """
     waiting = task.counts.registered + task.counts.assigned
     if not waiting or not task.state.is_live or task.state is TaskState.KILL:
@@ -23,8 +32,9 @@ def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tupl
         return (f"It is held by {task.hold.by}: {task.hold.reason}",)
     if task.after:
         return tuple(dependencies.sentences(task.id, task.after))
-    if found := why_no_node(Need.of(task), offers):
-        return (found,)
+    if found := why_no_node(need := Need.of(task), offers):
+        none_comes = tuple(why_no_pilot(pools, need))
+        return none_comes if fitting(pools, need) else (found, *none_comes)
     if not conductor:
         return (
             "There is no conductor at present; work continues within seconds after a pilot starts.",
