@@ -138,9 +138,13 @@ def delete(ctx: Context) -> None:
     if left is None:
         ctx.out.say(f"pool {name}: deleted")
         return
-    how = "are ended" if left.deletion == "now" else "have ended their jobs"
     many = human.count(len(left.live), "allocation")
-    ctx.out.say(f"pool {name}: deleted once its {many} {how}")
+    how = (
+        f"it ends {many} now"
+        if left.deletion == "now"
+        else f"{many} of it may end their jobs first"
+    )
+    ctx.out.say(f"pool {name}: is being deleted; {how}")
     if left.run_by is None:
         ctx.out.note(f"No process runs it, so nothing happens before: maestro pool run {name}")
 
