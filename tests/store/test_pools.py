@@ -186,6 +186,17 @@ def test_who_runs_a_pool(conn: psycopg.Connection) -> None:
     assert pools.get(conn, "long").run_by is None
 
 
+def test_since_when_an_engine_is_silent(conn: psycopg.Connection) -> None:
+    pool = pools.create(conn, caller(conn), "long", "slurm")
+    store.note_silence(conn, pool.id, "Unable to contact slurm controller")
+    silent = pools.get(conn, "long")
+    store.note_silence(conn, pool.id, "Socket timed out")
+    assert pools.get(conn, "long").silence == "Socket timed out"
+    assert pools.get(conn, "long").silent_since == silent.silent_since is not None
+    store.note_silence(conn, pool.id, None)
+    assert pools.get(conn, "long") == pool
+
+
 def test_decisions_survive_the_database(conn: psycopg.Connection) -> None:
     pools.create(conn, caller(conn), "long", "slurm")
     made = Decision(2, (uuid4(),), 3, "40 jobs wait.", datetime.now(UTC))

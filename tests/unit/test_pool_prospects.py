@@ -121,6 +121,14 @@ def test_a_pool_of_another_account() -> None:
     ].startswith("No process")
 
 
+def test_an_engine_that_does_not_answer() -> None:
+    silent = replace(
+        POOL, silent_since=NOW - timedelta(minutes=3), silence="Unable to contact slurm controller"
+    )
+    assert said(silent) == ["Slurm has not answered for 3 min: Unable to contact slurm controller."]
+    assert not is_coming([Prospect(silent, shape_of(silent), NOW)], NEED)
+
+
 def test_a_pool_without_a_time_limit_is_not_too_short() -> None:
     endless = replace(POOL, limits=PoolLimits())
     assert said(endless, replace(NEED, seconds=10**6)) == []

@@ -33,24 +33,26 @@ def dry_run(ctx: Context) -> None:
 
 
 def _lines(plan: PoolPlan, says: str) -> Iterator[str]:
-    pool, seen = plan.pool, plan.situation
+    pool = plan.pool
     yield _decision(plan)
-    for sentence in pool_text.obstacles(pool, seen.now):
+    for sentence in pool_text.obstacles(pool, plan.now):
         yield f"  !          {clean(worded(sentence))}"
     if says:
         yield f"  !          {clean(says)}"
-    for load in seen.loads:
+    for load in plan.loads:
         time = "unknown time" if load.typical is None else duration(load.typical)
         yield (
             f"  waiting    {count(load.jobs, 'job')} of task {load.task}, {time} each, {load.fit} at a time in an "
             "allocation"
         )
-    if not seen.loads:
+    if not plan.loads:
         yield "  waiting    no job that its pilots could run and for which nothing is free"
     counts = pool_text.counts(pool)
     yield f"  there      {counts.running} running and {counts.pending} pending of at most {counts.most}"
-    if seen.wait is not None:
-        yield f"  queue      allocations waited {duration(seen.wait)} lately"
+    if plan.serving:
+        yield f"  serving    nodes with room for such jobs like that of {plan.serving:.1f} allocations"
+    if plan.wait is not None:
+        yield f"  queue      allocations waited {duration(plan.wait)} lately"
 
 
 def _decision(plan: PoolPlan) -> str:
@@ -64,7 +66,6 @@ def _decision(plan: PoolPlan) -> str:
 
 
 def _record(plan: PoolPlan, says: str) -> Record:
-    seen = plan.situation
     return {
         "pool": plan.pool.name,
         "decision": decision_record(plan.decision),
@@ -76,10 +77,9 @@ def _record(plan: PoolPlan, says: str) -> Record:
                 "jobs_per_allocation": load.fit,
                 "typical_seconds": load.typical,
             }
-            for load in seen.loads
+            for load in plan.loads
         ],
-        "allocations": [allocation_record(each) for each in seen.allocations],
-        "serving": seen.serving,
-        "busy_seconds_left": seen.busy_left,
-        "queue_seconds": seen.wait,
+        "allocations": [allocation_record(each) for each in plan.pool.live],
+        "serving": plan.serving,
+        "queue_seconds": plan.wait,
     }

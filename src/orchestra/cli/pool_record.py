@@ -34,6 +34,8 @@ def pool_record(pool: Pool, now: datetime) -> Record:
         "decision": pool.decision and decision_record(pool.decision),
         "decided_at": pool.decided_at,
         "deletion": pool.deletion,
+        "silent_since": pool.silent_since,
+        "silence": pool.silence,
         "allocations": [allocation_record(each) for each in pool.live],
     }
 

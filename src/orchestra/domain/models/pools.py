@@ -278,6 +278,8 @@ class Pool:
     deletion: Deletion | None = None
     run_by: str | None = None
     live: tuple[Allocation, ...] = ()
+    silent_since: datetime | None = None
+    silence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,10 @@ def obstacles(pool: Pool, now: datetime) -> Iterator[Sentence]:
             f"No process runs pool {pool.name}. Where its engine is: ",
             Action.RUN_POOL(name=pool.name),
         )
+    if pool.silent_since and pool.run_by:
+        since = duration(max(1.0, (now - pool.silent_since).total_seconds()))
+        why = f": {pool.silence}" if pool.silence else ""
+        yield sentence(f"{pool.engine.capitalize()} has not answered for {since}{why}")
     if backs_off(pool, now):
         yield back_off_in_words(pool, now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.domain.models.pools import Allocation, Decision, Pool, Situation
+from orchestra.domain.models.pools import Allocation, Decision, Load, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,17 @@ class PoolReport:
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """What would be decided about a pool now, and from what."""
+    """What would be decided about a pool now, and from what.
+
+    Args:
+        loads: the jobs that wait and that its pilots could run, in the order in which they start.
+        serving: the room of nodes that take such jobs now, in allocations of the pool.
+        wait: seconds that its last allocations waited in the engine's queue; None if none has started.
+    """
 
     pool: Pool
-    situation: Situation
     decision: Decision
+    loads: tuple[Load, ...]
+    serving: float
+    wait: float | None
+    now: datetime

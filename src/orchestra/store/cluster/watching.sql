@@ -51,7 +51,7 @@ where n.gone_at is null
 union all
 select -g.id, hashtextextended(
     concat_ws(
-        ' ', g.spec, g.max_pilots, g.min_pilots, g.paused_at, g.pause_reason, g.not_before, g.trouble, g.deletion,
+        ' ', g.spec, g.max_pilots, g.min_pilots, g.paused_at, g.pause_reason, g.not_before, g.trouble, g.silence, g.deletion,
         g.decision ->> 'why',
         (
             select string_agg(concat_ws(' ', a.id, a.state, a.word, a.reason, a.ends_at), ',' order by a.id)

@@ -193,6 +193,11 @@ def forget_back_off(conn: psycopg.Connection, pool: int) -> None:
     conn.execute(SQL.forget_back_off, {"pool": pool})
 
 
+def note_silence(conn: psycopg.Connection, pool: int, words: str | None) -> None:
+    """Note that the engine of a pool does not answer, with what its commands said, or None: it has answered."""
+    conn.execute(SQL.note_silence, {"pool": pool, "words": words})
+
+
 def pause(conn: psycopg.Connection, pool: int, by: str, reason: str | None) -> None:
     """Submit nothing for a pool, and withdraw what is pending."""
     conn.execute(SQL.pause, {"pool": pool, "by": by, "reason": reason})

@@ -5,7 +5,7 @@
 select
     g.id, g.name, g.engine, o.name as owner, g.account, g.serves_all, g.spec, g.max_pilots, g.min_pilots, g.max_pending, g.walltime,
     g.min_work, g.idle, g.created_at, g.refusals, g.early_ends, g.not_before, g.trouble, g.paused_at, g.paused_by,
-    g.pause_reason, g.decision, g.decided_at, g.deletion, coalesce(l.holder_name, l.holder) as run_by
+    g.pause_reason, g.decision, g.decided_at, g.deletion, g.silent_since, g.silence, coalesce(l.holder_name, l.holder) as run_by
 from pool g
 left join person o on o.id = g.owner_id
 left join leader l on l.duty = 'pool:' || g.name and l.expires > now()
@@ -84,6 +84,13 @@ update pool set owner_id = %(owner)s where id = %(pool)s
 
 -- name: forget_back_off
 update pool set refusals = 0, early_ends = 0, not_before = null, trouble = null where id = %(pool)s
+
+-- name: note_silence
+-- Null: it has answered. Nothing is written where nothing changes.
+update pool set
+    silent_since = case when %(words)s::text is null then null else coalesce(silent_since, now()) end,
+    silence = %(words)s
+where id = %(pool)s and silence is distinct from %(words)s
 
 -- name: pause
 update pool set paused_at = now(), paused_by = %(by)s, pause_reason = %(reason)s where id = %(pool)s

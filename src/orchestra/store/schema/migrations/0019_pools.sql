@@ -6,6 +6,7 @@
 -- min_work: seconds of work that justify one more pilot. idle: seconds without a job after which a pilot leaves.
 -- refusals: submissions that were refused since the last that was accepted. early_ends: allocations that ended before they
 -- ran a job since the last that did. not_before: nothing is submitted until then. trouble: the engine's words about that.
+-- silent_since: since when the engine does not answer, and silence what its commands said.
 -- decision: the latest one, with the fields of Decision. deletion: what becomes of its allocations.
 create table pool (
     id           integer generated always as identity primary key,
@@ -29,6 +30,8 @@ create table pool (
     early_ends   integer not null default 0,
     not_before   timestamptz,
     trouble      text,
+    silent_since timestamptz,
+    silence      text,
     decision     jsonb,
     decided_at   timestamptz,
     deletion     text check (deletion in ('drain', 'now')),
