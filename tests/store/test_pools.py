@@ -11,6 +11,7 @@ import pytest
 from orchestra.domain.errors import AlreadyExists, BadInput, NotAllowed, NotFound, Refused
 from orchestra.domain.models.pools import AllocationState, AtStake, Decision, PoolSettings
 from orchestra.services.pools import pools
+from orchestra.store.pools import allocations
 from orchestra.store.pools import pools as store
 from support.people import as_admin, caller
 
@@ -204,3 +205,18 @@ def test_decisions_survive_the_database(conn: psycopg.Connection) -> None:
         "update pool set decision = %s", [psycopg.types.json.Jsonb(store.decision_to_json(made))]
     )
     assert pools.get(conn, "long").decision == made
+
+
+def test_the_usual_wait_is_that_of_the_last_that_started_lately(conn: psycopg.Connection) -> None:
+    pool = pools.create(conn, caller(conn), "long", "slurm")
+    assert allocations.usual_wait(conn, pool.id) is None
+    for age, wait in ((1000, 10), (900, 20), (800, 300), (3 * 3600, 3600)):
+        conn.execute(
+            "update allocation set submitted_at = now() - make_interval(secs => %s),"
+            " started_at = now() - make_interval(secs => %s) where id = %s",
+            [age, age - wait, allocation(conn, "long", "SERVING")],
+        )
+    allocation(conn, "long")
+    assert allocations.usual_wait(conn, pool.id) == pytest.approx(20)
+    conn.execute("update allocation set started_at = started_at - interval '2 hours'")
+    assert allocations.usual_wait(conn, pool.id) is None

@@ -254,6 +254,7 @@ def test_an_unknown_one_counts_against_the_limits_and_is_not_waited_for_for_ever
     assert decide(_situation(_jobs(1, 600), there=[fresh])).submit == 0
     assert decide(_situation(_jobs(1, 600), there=[stale])).submit == 1
     assert decide(_situation(_jobs(1, 600), there=[replace(fresh, seen_at=None)])).submit == 1
+    assert decide(_situation(_jobs(1, 600), there=[replace(fresh, cancelled_at=NOW)])).submit == 1
     one = replace(LIMITS, max_pilots=1)
     assert decide(_situation(_jobs(1, 600), there=[stale], limits=one)).submit == 0
     one = replace(LIMITS, max_pending=1)
@@ -266,6 +267,17 @@ def test_an_unknown_one_with_a_pilot_serves() -> None:
     there = [replace(_one(0, UNKNOWN, None), pilots=("p-0-h",), started_at=NOW, seen_at=NOW)]
     decision = decide(_situation(_jobs(1, 600), there=there))
     assert (decision.submit, decision.need) == (1, 2)
+
+
+def test_a_pilot_that_has_not_begun_its_first_job_is_waited_for() -> None:
+    new = replace(
+        _one(0, SERVING, None), started_at=NOW - timedelta(seconds=119), first_job_at=None
+    )
+    assert decide(_situation(_jobs(9, None), there=[new])).submit == 0
+    assert decide(_situation(_jobs(1, 600), there=[new])).submit == 0
+    assert decide(_situation(_jobs(1, 600), there=[replace(new, first_job_at=NOW)])).submit == 1
+    old = replace(new, started_at=NOW - timedelta(seconds=120))
+    assert decide(_situation(_jobs(1, 600), there=[old])).submit == 1
 
 
 def test_a_machine_whose_pilot_is_still_starting_is_waited_for() -> None:

@@ -10,8 +10,8 @@ from orchestra.domain.models.pools import Allocation, AllocationState, Situation
 
 UNKNOWN_COUNTS = timedelta(minutes=10)
 """How long an allocation that the engine does not know any more is still expected to serve."""
-ALL_NODES_WITHIN = timedelta(minutes=2)
-"""How long after its start an allocation of several machines may take until a pilot runs on each."""
+AT_WORK_WITHIN = timedelta(minutes=2)
+"""How long after its first pilot an allocation may take until there is a pilot on each machine, and the first job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,10 @@ def _is_coming(allocation: Allocation, now: datetime) -> bool:
             return True
         case AllocationState.UNKNOWN:
             known_at = allocation.seen_at or allocation.submitted_at
-            return not allocation.pilots and now - known_at < UNKNOWN_COUNTS
+            is_expected = not allocation.pilots and not allocation.cancelled_at
+            return is_expected and now - known_at < UNKNOWN_COUNTS
         case AllocationState.SERVING:
-            return _lacks_pilots(allocation, now)
+            return _is_new(allocation, now)
         case AllocationState.LEAVING | AllocationState.ENDED:
             return False
 
@@ -71,10 +72,11 @@ def _is_coming(allocation: Allocation, now: datetime) -> bool:
 def _serves(allocation: Allocation, now: datetime) -> bool:
     if allocation.state is AllocationState.UNKNOWN:
         return bool(allocation.pilots)
-    return allocation.state is AllocationState.SERVING and not _lacks_pilots(allocation, now)
+    return allocation.state is AllocationState.SERVING and not _is_new(allocation, now)
 
 
-def _lacks_pilots(allocation: Allocation, now: datetime) -> bool:
-    """Whether room is still to come in it, which is therefore not yet known to be free."""
-    is_young = bool(allocation.started_at and now - allocation.started_at < ALL_NODES_WITHIN)
-    return is_young and len(allocation.pilots) < allocation.nodes
+def _is_new(allocation: Allocation, now: datetime) -> bool:
+    """Whether room is still to come in it: a pilot looks at its machine before it is known to have any."""
+    is_young = bool(allocation.started_at and now - allocation.started_at < AT_WORK_WITHIN)
+    is_whole = len(allocation.pilots) >= allocation.nodes and allocation.first_job_at
+    return is_young and not is_whole

@@ -186,8 +186,9 @@ def after(
 
 
 def _unknown(allocation: Allocation, pilots: Pilots) -> Allocation:
-    """One that serves is known by its pilots; one without an answer is still looked up."""
-    if allocation.engine_id is None or (pilots.there and not pilots.are_silent):
+    """One that serves is known by its pilots; one without an answer is still looked up; one that leaves does so."""
+    is_known = pilots.there and not pilots.are_silent
+    if allocation.engine_id is None or is_known or allocation.state is AllocationState.LEAVING:
         return allocation
     return replace(allocation, state=AllocationState.UNKNOWN)
 
@@ -195,13 +196,12 @@ def _unknown(allocation: Allocation, pilots: Pilots) -> Allocation:
 def _state(state: AllocationState, phase: Phase, pilots: Pilots) -> AllocationState:
     """Return the state after the engine's word. Pilots that are there know better than their engine."""
     serves = bool(pilots.there)
+    if state is AllocationState.LEAVING:
+        return state
     match phase:
         case Phase.WAITING:
-            waits = state is not AllocationState.LEAVING and not serves
-            return AllocationState.PENDING if waits else state
+            return state if serves else AllocationState.PENDING
         case Phase.RUNNING:
-            if state is AllocationState.LEAVING:
-                return state
             return AllocationState.SERVING if pilots.came else AllocationState.STARTING
         case Phase.ENDING:
             return AllocationState.LEAVING

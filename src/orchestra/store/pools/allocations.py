@@ -87,7 +87,7 @@ def leftovers(conn: psycopg.Connection, pool: int) -> list[Leftover]:
 
 
 def usual_wait(conn: psycopg.Connection, pool: int) -> float | None:
-    """Return the median of the seconds that the last ten allocations waited; None if none has started."""
+    """Return the median of the seconds that the last ten allocations waited; None if none has started lately."""
     waits = [row["seconds"] for row in fetch(conn, SQL.waits, {"pool": pool})]
     return max(0.0, median(waits)) if waits else None
 

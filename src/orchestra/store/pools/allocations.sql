@@ -84,12 +84,16 @@ order by submitted_at desc
 limit 500
 
 -- name: waits
--- How long the last ones waited in the engine's queue. Walks allocation_of_pool.
-select extract(epoch from started_at - submitted_at)::float8 as seconds
-from allocation
-where pool_id = %(pool)s and started_at is not null
-order by submitted_at desc
-limit 10
+-- How long the last ones waited in the engine's queue, as far as they started lately: a queue that was long yesterday
+-- may be empty now, and nobody would find out who is afraid of it. Walks allocation_of_pool.
+select extract(epoch from last.started_at - last.submitted_at)::float8 as seconds
+from (
+    select submitted_at, started_at from allocation
+    where pool_id = %(pool)s and started_at is not null
+    order by submitted_at desc
+    limit 10
+) as last
+where last.started_at > now() - interval '2 hours'
 
 -- name: set_back_off
 update pool set refusals = %(refusals)s, early_ends = %(early_ends)s, not_before = %(not_before)s, trouble = %(trouble)s
