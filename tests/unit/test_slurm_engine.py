@@ -74,8 +74,9 @@ def test_a_command_that_hangs_is_ended_with_its_children(slurm: FakeSlurm, tmp_p
     with pytest.raises(EngineSilent, match="squeue did not answer within"):
         commands.ask(("squeue",), {**os.environ, "PATH": slurm.path}, patience=0.5)
     # Its child would hold a pipe open.
-    with pytest.raises(EngineSilent):
-        commands.ask(("sh", "-c", "sleep 30 & sleep 30"), os.environ, patience=0.1)
+    tries = "echo busy, sleeping and retrying >&2; sleep 30 & sleep 30"
+    with pytest.raises(EngineSilent, match=r"within 0\.2 s: busy, sleeping and retrying$"):
+        commands.ask(("sh", "-c", tries), os.environ, patience=0.2)
     assert time.monotonic() - started < 10
 
 

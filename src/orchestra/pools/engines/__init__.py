@@ -16,7 +16,7 @@ class EngineSilent(Exception):
 
 
 class Engine(Protocol):
-    """A batch system, from a machine where its commands are. Each call takes at most `PATIENCE` seconds."""
+    """A batch system, from a machine where its commands are. Each command takes at most `PATIENCE` seconds."""
 
     @property
     def kills_all(self) -> bool:

@@ -11,10 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from orchestra.domain.human import one_line
 from orchestra.pools.engines import PATIENCE, EngineSilent
 
 _MOST = 64 * 1024 * 1024
 """Characters of output that are read: more is no answer."""
+_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def ask(
         status = _wait(process, patience)
         said = [_text(file) for file in (output, errors)]
     if status is None:
-        raise EngineSilent(f"{command[0]} did not answer within {patience:g} s")
+        # sbatch tries again by itself for minutes, and says why.
+        why = "".join(f": {one_line(line, _LONGEST)}" for line in said[1].splitlines()[-1:])
+        raise EngineSilent(f"{command[0]} did not answer within {patience:g} s{why}")
     return Said(status, *said)
 
 
