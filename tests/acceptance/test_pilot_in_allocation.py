@@ -83,12 +83,12 @@ def _has_left(cluster: Cluster, lent: LentPilots, allocation: UUID) -> None:
 def test_a_pilot_serves_leaves_when_idle_and_removes_its_files(
     cluster: Cluster, lent: LentPilots
 ) -> None:
-    lent.columns(idle=2.0)
     task = cluster.task(4, "env > %OUT/env; cat %DATA %IN")
     allocation = lent.allocation()
     pilot = lent.start(allocation)
     lent.is_now(allocation, "SERVING")
     cluster.wait_for(task, TaskState.DONE)
+    lent.columns(idle=2.0)
     assert pilot.wait(20) == 0, lent.log(allocation)
     row = lent.of(allocation)
     assert row["first_job_at"]

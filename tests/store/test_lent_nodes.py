@@ -123,7 +123,7 @@ def test_slots_are_what_the_pilot_finds_and_no_more_than_somebody_enables(lab: L
     devices = (Device("GPU-1"), Device("GPU-2"), Device("GPU-3"))
     found = FoundResources(cpus=8, memory_bytes=2**33, devices=devices)
     assert lab.renew(pilot, allocation).enabled == {Queue.CPU: 4, Queue.GPU: 2}
-    assert lab.renew(pilot, allocation, found=found).enabled == {Queue.CPU: 8, Queue.GPU: 3}
+    assert lab.renew(pilot, allocation, found=found).enabled == {Queue.CPU: 8, Queue.GPU: 2}
     nodes.change(
         lab.world.conn,
         as_admin(lab.world.conn),
@@ -159,6 +159,8 @@ def test_a_node_is_gone_with_its_pilot_and_the_allocation_with_the_last_one(lab:
         lab.join(allocation, "n2")
     lab.join(allocation, "n2", successor=True)
     assert lab.of(allocation) == "ENDED", "who comes to end what is left changes nothing"
+    lab.world.conn.execute("delete from pool")
+    assert lab.join(allocation, "n2", successor=True).idle is None
 
 
 def test_a_node_that_holds_attempts_is_not_gone(lab: Lab, running: int) -> None:
@@ -199,6 +201,18 @@ def test_a_pilot_is_told_to_leave_as_its_allocation_or_pool_ends(lab: Lab) -> No
     assert told() == (True, True, 90.0)
     conn.execute("delete from pool")
     assert told() == (False, False, None), "a pilot without a pool ends"
+
+
+@pytest.mark.parametrize("state", ["LEAVING", "ENDED"])
+def test_nothing_is_claimed_in_an_allocation_that_ends(lab: Lab, running: int, state: str) -> None:
+    allocation = lab.allocation()
+    pilot = lab.pilot(allocation, is_root=True)
+    assert len(pilot.claim()) == 1
+    lab.world.conn.execute(
+        "update allocation set state = %s, ended_at = case when %s = 'ENDED' then now() end",
+        [state, state],
+    )
+    assert pilot.claim() == ()
 
 
 def test_what_a_pilot_learns_of_its_allocation_is_recorded(lab: Lab) -> None:

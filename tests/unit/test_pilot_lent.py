@@ -179,6 +179,26 @@ def test_term_near_the_end_leaves_the_time_until_then() -> None:
     assert agent.said[0][1] == pytest.approx(80.0, abs=1)
 
 
+def test_what_comes_to_light_later_is_ended_too() -> None:
+    agent = FakeAgent(lent_state())
+    agent.watch.succeed()
+    agent.watch.tick(monotonic())
+    assert len(agent.said) == 1
+    agent.attempt()
+    agent.watch.tick(monotonic())
+    assert agent.said[1:] == agent.said[:1]
+
+
+def test_outcomes_that_no_database_takes_are_given_up() -> None:
+    agent, forgotten = FakeAgent(lent_state()), list[int]()
+    link = SimpleNamespace(send_ack=forgotten.extend)
+    agent.context.keepers.handles[UUID(int=1)] = SimpleNamespace(link=link)
+    agent.ends(replace(OTHERS[0], sequence=1))
+    agent.ends(replace(FAILURES[0], sequence=2))
+    agent.reporter.give_up()
+    assert forgotten == [1, 2]
+
+
 def test_a_second_term_leaves_less() -> None:
     agent = FakeAgent(lent_state(88.0, kill_wait=5.0, ending=90.0))
     agent.watch.stop()

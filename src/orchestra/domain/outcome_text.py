@@ -12,7 +12,7 @@ _WORDS: dict[str, str] = {
     Cause.TIMEOUT: "exceeded its timeout",
     Cause.ENDED: "ended on request",
     Cause.LEASE: "ended with its lease or its pilot",
-    Cause.CLOSED: "ended because its node closed",
+    Cause.CLOSED: "ended because its node closed, or its allocation did",
     Cause.NO_START: "could not be started",
     Cause.NO_CONTAINER: "its container could not be started",
     Cause.NOT_COMPLETE: "exit status 0, but not complete",

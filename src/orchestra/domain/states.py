@@ -146,7 +146,8 @@ class Cause(StrEnum):
     LEASE = "lease"
     """The keeper ended it through no fault of the job: the lease expired, or its pilot was stopped at once."""
     CLOSED = "closed"
-    """The keeper ended it because the node's hours were over. Its job is first in line again."""
+    """The keeper ended it because the node's hours, or the allocation that it is in, were over; or that has ended it
+    itself. Its job is first in line again."""
     NO_START = "no_start"
     """The process could not be started on that node."""
     NOT_COMPLETE = "not_complete"

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.005
 """Seconds for which events gather while every slot has attempts queued at its keeper."""
+LENT_PATIENCE = 60.0
+"""Seconds for which a pilot in an allocation waits for the database at its start."""
 LAST_SECONDS = 1.5
 """Seconds before everything in its allocation is killed at which a pilot leaves, whatever is unreported."""
 DETACH_SECONDS = 3.0
@@ -144,6 +146,8 @@ class Agent:
         self.has_left_for_good = False
         self._signals = 0
         self._exit_by = inf
+        self._patient_until = monotonic() + LENT_PATIENCE
+        self._unreachable: OrchestraError | None = None
         self._failure: OrchestraError | None = None
         self._handed_over = False
         self._conductor: ConductorThread | None = None
@@ -277,6 +281,8 @@ class Agent:
         self.lease.note_attached(renewal)
         self._resume_claims()
         if first:
+            if self._unreachable and self._exit_by == self._patient_until:
+                self._unreachable, self._exit_by = None, inf
             context.request = int(boottime() * 1_000_000)
             self._begin()
 
@@ -314,14 +320,18 @@ class Agent:
         trouble = troubles.database(str(error))
         if not self.context.node_id and not self.context.state.busy:
             self._failure = error
-        elif self.context.troubles.get("database") != trouble:
+        elif self.context.troubles.get("database") != trouble and self.context.node_id:
             log.error("%s Jobs keep running.", error)
             self.context.troubles["database"] = trouble
 
     def _unavailable(self, error: OrchestraError) -> None:
         options = self.options
         waits = options.patient or options.draining or not options.foreground
-        if not self.context.node_id and not waits and not self.context.keepers.has_any:
+        if self.context.node_id or waits or self.context.keepers.has_any:
+            return
+        if options.lent:  # its allocation may have waited for long: it waits a moment
+            self._unreachable, self._exit_by = error, min(self._exit_by, self._patient_until)
+        else:
             self._failure = error
 
     def _delayed(self, why: str | None) -> None:
@@ -402,7 +412,10 @@ class Agent:
             )
 
     def _is_over(self) -> bool:
-        if self._failure or self._handed_over or monotonic() >= self._exit_by:
+        if monotonic() >= self._exit_by:
+            self._failure = self._failure or self._unreachable
+            return True
+        if self._failure or self._handed_over:
             return True
         if self.context.superseded:
             log.info(
@@ -424,6 +437,8 @@ class Agent:
         jobs_run_on = jobs_run_on or bool(context.lent and context.state.attempts)
         if context.state.draining and not context.adopted:
             context.keepers.send_successor_to_unadopted()
+        if context.lent and self.hello.successor and self._failure:
+            self._give_up()
         if context.node_id and not jobs_run_on:
             self._detach()
             self.has_left_for_good = bool(context.lent)
@@ -435,6 +450,14 @@ class Agent:
             handle.close()
         if self._conductor:
             self._conductor.join()
+
+    def _give_up(self) -> None:
+        """Let the keepers of an allocation go that the database does not know any more; their jobs have ended."""
+        self.reporter.give_up()
+        for handle in self.context.keepers.handles.values():
+            if handle.link:
+                handle.link.send_stop()
+        self.has_left_for_good = True
 
     def _detach(self) -> None:
         """Stop the keepers, which hold nothing, and sign the node off."""

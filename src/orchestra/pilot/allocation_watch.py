@@ -12,6 +12,7 @@ from orchestra.domain.pools import ending
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.lent import LentState
 from orchestra.pilot.outcomes import ALLOCATION
+from orchestra.pilot.state import Phase
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
 
@@ -39,11 +40,13 @@ class AllocationWatch:
         self.context, self.lent, self._supervisor, self._drain = context, lent, supervisor, drain
         self._read_at, self._is_reading = 0.0, False
         self._busy_at, self._is_asking = monotonic(), False
+        self._ending: tuple[str, float] | None = None
         self.dies_at = inf
         """When everything in the allocation is killed, by the monotonic clock."""
 
     def tick(self, now: float) -> float:
         """Look at the end, and whether there is anything to do; return the next wake-up."""
+        self._end_others()
         return min(self._read(now), self._end(now), self._leave_idle(now))
 
     # The end
@@ -79,8 +82,7 @@ class AllocationWatch:
         if left > 0:
             return now + left
         log.info("the allocation ends at %s", f"{lent.ends_at.astimezone():%T}")
-        self._drain()
-        self._supervisor.end_all(f"{ALLOCATION} ends at {lent.ends_at.astimezone():%H:%M}")
+        self._end_all(f"{ALLOCATION} ends at {lent.ends_at.astimezone():%H:%M}", inf)
         return inf
 
     def stop(self) -> None:
@@ -100,8 +102,19 @@ class AllocationWatch:
         self._supervisor.reporter.excuse(
             boottime() - before, f"ended because {ALLOCATION} was ended"
         )
+        self._end_all(f"{ALLOCATION} was ended", grace)
+
+    def _end_all(self, reason: str, grace: float) -> None:
         self._drain()
-        self._supervisor.end_all(f"{ALLOCATION} was ended", grace_at_most=grace)
+        self._ending = reason, grace
+        self._supervisor.end_all(reason, grace_at_most=grace)
+
+    def _end_others(self) -> None:
+        """End what has come to light since, such as the jobs of a keeper that did not answer before."""
+        attempts = self.context.state.attempts.values()
+        if self._ending and any(a.phase is Phase.RUNNING and not a.end_reason for a in attempts):
+            reason, grace = self._ending
+            self._supervisor.end_all(reason, grace_at_most=grace)
 
     # Nothing to do
 

@@ -96,6 +96,12 @@ class Reporter:
         self._excuse = self._excuse or (since, reason)
         self._settle(inf)
 
+    def give_up(self) -> None:
+        """Let the keepers forget what no database will take."""
+        pending = [(keeper, each) for keeper, queue in self._waiting.items() for each in queue]
+        for keeper, each in (*pending, *[(k, p) for _, k, p in self._failures]):
+            self._acknowledge(keeper, [each.outcome])
+
     def _excused(self, pending: Pending) -> Pending:
         if self._excuse is None or not _may_be_excused(pending):
             return pending

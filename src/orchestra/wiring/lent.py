@@ -106,7 +106,7 @@ def run(path: Path, *, draining: bool, started_by_keeper: bool, foreground: bool
     settings = _settings(file)
     here = inside(file.engine, os.environ)
     cluster = file.cluster
-    if cluster is None or not (draining or started_by_keeper):
+    if cluster is None or (os.geteuid() == 0 and not (draining or started_by_keeper)):
         cluster = _cluster(settings, file)
     node = names.node_name(file.pool, here.engine_id, here.restart, here.host)
     folder = pilot_folder(settings, cluster, node)

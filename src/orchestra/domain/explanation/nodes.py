@@ -115,7 +115,8 @@ def _is_short_of_time(offer: NodeOffer, need: Need) -> bool:
 
 def _too_short(offer: NodeOffer) -> str:
     left = duration(offer.seconds_left or 0)
-    return f"On node {offer.node} jobs must end within {left}, when it closes or is drained; this one may take longer."
+    why = "before its allocation does" if "pool" in offer.labels else "when it closes or is drained"
+    return f"On node {offer.node} jobs must end within {left}, {why}; this one may take longer."
 
 
 def _leaving(offer: NodeOffer) -> str:

@@ -22,20 +22,23 @@ from orchestra.store.pools.lent_nodes import LockedAllocation
 
 def join(
     conn: psycopg.Connection, hello: PilotHello, lent: AllocationHello
-) -> tuple[LockedNode, float]:
+) -> tuple[LockedNode, float | None]:
     """Return the locked node of a pilot in an allocation, which is made if it is not there, and the pool's `idle`.
 
-    A pilot that a keeper has started may come back to what has ended: it ends what it finds there.
+    A pilot that a keeper has started may come back to what has ended, even if its pool was deleted: it ends what it
+    finds there.
 
     Raises:
         Refused: there is no such allocation, it has ended, or the node is not its own.
     """
     allocation = store.lock_allocation(conn, lent.id)
+    node = nodes.lock(conn, hello.node)
     if allocation is None:
+        if node and hello.successor:
+            return node, None
         raise Refused(f"no pool has the allocation {lent.id}.")
     if allocation.state is AllocationState.ENDED and not hello.successor:
         raise Refused(f"allocation {lent.engine_id} of pool {allocation.pool} has ended.")
-    node = nodes.lock(conn, hello.node)
     if node is None:
         node = _new_node(conn, hello, allocation, lent.ends_at)
     elif store.of_node(conn, node.id).allocation_id != lent.id:

@@ -7,7 +7,8 @@ with noted as (
     update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
 )
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
-    is_drained(n) or p.leave or exists (select from cluster where settling_since is not null) as drained,
+    is_drained(n) or p.leave or exists (select from cluster where settling_since is not null)
+        or exists (select from allocation a where a.id = n.allocation_id and a.state in ('LEAVING', 'ENDED')) as drained,
     n.cpu_enabled, n.gpu_enabled, n.memory_bytes, (select epoch from cluster) as epoch,
     array(select l.id from person l where has_limits(l)) as limited_owners,
     case when exists (select from placement) then
