@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from functools import partial
@@ -18,7 +19,6 @@ from orchestra.wiring.database import reconnect, uses_server
 from orchestra.wiring.identity import account_name, host_name, user_name
 
 if TYPE_CHECKING:
-    import threading
     from uuid import UUID
 
     import psycopg
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from orchestra.pools.duty import PoolDuty
     from orchestra.pools.engines import Engine
     from orchestra.pools.files import AllocationFiles
+
+AGAIN_AFTER = 60.0
+"""Seconds after which the pools of an account are run again, if that was not possible."""
+log = logging.getLogger(__name__)
 
 _OWN = frozenset({"node", "pool_folder", "pool_poll", "postgres_file"})
 """Settings that are about this machine or this process."""
@@ -127,21 +131,10 @@ class Serving:
 
 
 def configuration(
-    settings: Settings,
-    cluster: str,
-    pool: Pool,
-    allocation: UUID,
-    serving: Serving,
-    kill_wait: float | None,
+    settings: Settings, cluster: str, pool: Pool, allocation: UUID, serving: Serving
 ) -> dict[str, object]:
-    """Return what the pilots of an allocation need to know, as JSON: every setting that is not the default.
-
-    Args:
-        kill_wait: seconds between the engine's TERM and KILL; None if that is not known.
-    """
-    from orchestra.domain.pools.ending import told_before
-
-    record: dict[str, object] = {
+    """Return what the pilots of an allocation need to know, as JSON: every setting that is not the default."""
+    return {
         "allocation": str(allocation),
         "pool": pool.name,
         "cluster": cluster,
@@ -152,9 +145,7 @@ def configuration(
         "allow_root": serving.allow_root,
         "keep_slurm_env": pool.spec.keep_slurm_env,
         "idle": pool.limits.idle,
-        "ending": told_before(pool.limits.walltime),
     }
-    return record if kill_wait is None else record | {"kill_wait": kill_wait}
 
 
 def _settings_as_json(settings: Settings) -> dict[str, object]:
@@ -227,6 +218,39 @@ def run_pools(
         alarm.close()
 
 
+def run_own_pools(settings: Settings, stop: threading.Event) -> threading.Thread:
+    """Run the pools of this account in a thread, which ends when `stop` is set. One that fails is started again."""
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                _run_own_pools(settings, stop)
+            except Exception as error:
+                log.exception("pools: they are not run for %.0f s: %s", AGAIN_AFTER, error)
+            stop.wait(AGAIN_AFTER)
+
+    thread = threading.Thread(target=run, name="pools", daemon=True)
+    thread.start()
+    return thread
+
+
+def _run_own_pools(settings: Settings, stop: threading.Event) -> None:
+    from orchestra.domain.errors import Refused
+    from orchestra.services.database import admin
+    from orchestra.wiring.pilot import check_root
+
+    if engine_here("slurm") is None:
+        return
+    with reconnect(settings, name="maestro pools") as conn:
+        cluster = admin.cluster_id(conn)
+        try:
+            check_root(settings, conn, allowed=False)
+        except Refused as refused:  # the pilots would be refused as well
+            log.warning("pools: they are not run: %s", refused)
+            return
+    run_pools(settings, stop, cluster)
+
+
 def _named(names: Collection[str]) -> Callable[[psycopg.Connection], list[Pool]]:
     from orchestra.store.pools import pools
 
@@ -234,7 +258,10 @@ def _named(names: Collection[str]) -> Callable[[psycopg.Connection], list[Pool]]
 
 
 def _mine(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]:
-    """Return what finds the pools that this account has run before, or that its user owns and nobody has run."""
+    """Return what finds the pools that this account has run before, or that its user owns and nobody has run.
+
+    Only those of a batch system: the processes of the engine `local` are on the machine where it was run.
+    """
     from orchestra.store.pools import pools
 
     account, user = account_name(os.geteuid()), user_name(settings)
@@ -243,7 +270,8 @@ def _mine(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]:
         return [
             pool
             for pool in pools.everything(conn)
-            if pool.account == account or (pool.account is None and pool.owner == user)
+            if pool.engine != "local"
+            and (pool.account == account or (pool.account is None and pool.owner == user))
         ]
 
     return find
@@ -265,7 +293,7 @@ def _duty(
         files=allocation_files(settings, pool.name),
         submission=partial(submission, settings),
         configuration=lambda pool, allocation: configuration(
-            settings, cluster, pool, allocation, serving, engine.kill_wait
+            settings, cluster, pool, allocation, serving
         ),
         who=f"{account} on {host_name()}",
         account=account,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
 
 NAMED = "conductor on {host}"
+STOP_SECONDS = 4.0
+"""Seconds in which the pools may be left to another process."""
 
 
 def _run_arguments(parser: Parser) -> None:
@@ -28,6 +30,7 @@ def _run_arguments(parser: Parser) -> None:
 def _run(ctx: Context) -> None:
     from orchestra.wiring.conductor import conduct
     from orchestra.wiring.identity import host_name
+    from orchestra.wiring.pools import run_own_pools
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -36,7 +39,12 @@ def _run(ctx: Context) -> None:
         pass  # to report an error of the database now
     name = NAMED.format(host=host_name())
     ctx.out.note(f"{name}: standing by as conductor. Ctrl-C ends it; another one takes over.")
-    conduct(ctx.settings, stop, name=name, preferred=ctx.args.master, out=sys.stderr)
+    own_pools = run_own_pools(ctx.settings, stop)
+    try:
+        conduct(ctx.settings, stop, name=name, preferred=ctx.args.master, out=sys.stderr)
+    finally:
+        stop.set()
+        own_pools.join(STOP_SECONDS)
 
 
 VERBS = (
@@ -47,7 +55,7 @@ VERBS = (
         _run_arguments,
         description="Run a conductor, the scheduler that moves tasks forward and watches leases. One process at a time "
         "is the conductor, the others stand by. Any pilot can be the conductor, so this is needed only if no pilot "
-        "should, or if one that always runs is preferred (-m).",
+        "should, or if one that always runs is preferred (-m). Where sbatch is, it also runs this account's pools.",
         example="maestro conductor run -m",
     ),
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local.connection import caller, database
 from orchestra.domain import human
-from orchestra.domain.errors import NotAllowed
+from orchestra.domain.errors import NotAllowed, OrchestraError
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,7 +54,7 @@ def run(ctx: Context) -> None:
     finally:
         stop.set()
         conductor.join(STOP_SECONDS)
-    with database(ctx) as conn:
+    with suppress(OrchestraError), database(ctx) as conn:
         _say_what_goes_on(ctx, conn, names)
 
 
