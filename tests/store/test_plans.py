@@ -358,6 +358,46 @@ def test_the_conductor_reads_counts_not_jobs(crowded: World) -> None:
     assert read == {"task", "task_count", "task_after", "person"}
 
 
+def test_what_waits_for_a_pool_is_read_from_counts(crowded: World) -> None:
+    found = plan(crowded.conn, load("pools/demand").ready, {"queue": "cpu"})
+    assert walked(found) == set()
+    assert "task_rank" in indexes(found)
+    read = {node.get("Relation Name") for node in nodes(found) if node["Actual Loops"]} - {None}
+    assert read == {"task", "task_count", "person", "job"}
+    assert {node["Index Name"] for node in nodes(found) if node.get("Relation Name") == "job"} == {
+        "job_delayed"
+    }
+    assert buffers(found) < 25 * TASKS, "sixteen rows of counts for each task"
+
+
+def test_the_allocations_of_a_pool_are_found_by_their_indexes(crowded: World) -> None:
+    pool = 1
+    with crowded.conn.transaction(force_rollback=True):
+        crowded.conn.execute(
+            "insert into pool (name, engine, spec, max_pilots, max_pending, min_work, idle) "
+            "select 'p' || n, 'slurm', '{}', 10, 4, 120, 120 from generate_series(1, 20) n"
+        )
+        crowded.conn.execute(
+            "insert into allocation (id, pool_id, engine_id, state, submitted_at, started_at, ended_at) "
+            "select gen_random_uuid(), p.id, n::text, 'ENDED', now() - n * interval '1 minute', now(), now() "
+            "from pool p, generate_series(1, 1000) n"
+        )
+        crowded.conn.execute("analyze allocation")
+        crowded.conn.execute("set local enable_seqscan = off")  # there are few nodes
+        pool = crowded._one("select min(id) from pool")
+        ids = [row[0] for row in crowded.conn.execute("select id from allocation limit 10")]
+        for name, index in (
+            ("waits", "allocation_of_pool"),
+            ("leftovers", "allocation_of_pool"),
+            ("ran_first_job", "allocation_of_pool"),
+            ("pilots", "node_of_allocation"),
+        ):
+            params = {"pool": pool, "never_accepted": "", "ids": ids}
+            found = plan(crowded.conn, getattr(load("pools/allocations"), name), params)
+            assert index in indexes(found), name
+            assert buffers(found) < (60 if name != "leftovers" else 1500), name
+
+
 def test_the_slots_of_a_changed_task_are_counted_over_what_keepers_hold(crowded: World) -> None:
     with crowded.conn.transaction(force_rollback=True):
         crowded.conn.execute("update task set revision = 2 where id = 500")
