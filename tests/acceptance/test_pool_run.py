@@ -86,7 +86,7 @@ def test_a_pool_outlives_the_processes_that_run_it(
     wait_until(lambda: holder() not in (None, began), 10)
     second.send_signal(signal.SIGINT)
     assert second.wait(20) == 0
-    assert "cpu: 1 allocation of it goes on." in second.stderr.read()
+    assert "cpu: 1 allocation of it goes on." in second.communicate()[1]
     assert allocations() == [("SERVING", True)]
     third = maestro.start("pool", "run", "cpu")
     maestro("pool", "delete", "cpu", "--now", "--yes")

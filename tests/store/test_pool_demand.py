@@ -213,8 +213,9 @@ def test_what_serves_and_what_is_left_of_it(demand: Demand) -> None:
     pilot.start(*pilot.claim(cpu=8))
     found = demand.found
     assert found.loads == (Load(task, 32, 4, 100.0),)
-    assert found.serving == 2.0
-    assert found.busy_left == pytest.approx(200.0, abs=5.0)
+    (room,) = found.serving
+    assert (room.size, room.tasks) == (2.0, frozenset({task}))
+    assert room.free_in == pytest.approx(100.0, abs=5.0)
 
 
 def test_the_first_jobs_age_until_one_is_measured(demand: Demand) -> None:

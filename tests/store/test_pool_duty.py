@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from orchestra.domain.errors import Superseded
 from orchestra.domain.models.pools import (
     Allocation,
     AllocationState,
@@ -22,12 +23,13 @@ from orchestra.domain.models.pools import (
     Refusal,
     Submission,
 )
-from orchestra.domain.pools import life
+from orchestra.domain.pools import life, pool_text
 from orchestra.pools import engine_thread
 from orchestra.pools.duty import Means, PoolDuty
 from orchestra.pools.engine_thread import Call
 from orchestra.pools.files import AllocationFiles
 from orchestra.services.pools import allocations, pools
+from orchestra.store.driver.database import connect
 from support.people import caller
 from support.pool_engine import ScriptedEngine
 from support.waiting import wait_until
@@ -200,12 +202,16 @@ def test_without_an_answer_nothing_else_is_submitted(site: Site) -> None:
     site.work(jobs=64)
     site.later(600.0)
     assert site.states() == ["SUBMITTING"]
+    said = pool_text.why(site.pool, datetime.now(UTC))
+    assert "Slurm has not answered for" in str(said)
+    assert "squeue: timed out" in str(said)
     site.engine.is_silent = False
     for _ in range(life.MISSES):
         site.run(10.0)
     site.run(1.0)
     assert site.states()[0] == "ENDED"
     assert site.one().engine_id == "101"
+    assert site.pool.silence is None
 
 
 def test_one_that_was_given_up_and_turns_up_is_cancelled(site: Site) -> None:
@@ -366,6 +372,41 @@ def test_a_pool_is_deleted_when_its_allocations_have_ended(site: Site) -> None:
     assert site.duty.is_over
     assert not path.exists()
     assert site.world.conn.execute("select * from leader where duty like 'pool:%'").fetchall() == []
+
+
+def test_of_two_processes_one_acts(site: Site, database_url: str) -> None:
+    with connect(database_url) as conn:
+        other = PoolDuty("cpu", site.duty._means, lambda: site.now)
+        other.use(conn)
+        site.work()
+        assert other.tick() > 0
+        assert site.states() == ["PENDING"]
+        site.duty.resign()
+        other.tick()
+        assert len(site.engine.submitted) == 1
+        with pytest.raises(Superseded):
+            site.duty._term.transact(lambda: True)
+
+
+def test_one_that_belongs_to_somebody_else_now_is_left_alone(site: Site) -> None:
+    site.run()
+    site.world.person("bob")
+    pools.change(site.world.conn, caller(site.world.conn), "cpu", PoolSettings(), owner="bob")
+    site.work()
+    assert site.states() == []
+    assert site.pool.run_by is None
+
+
+def test_an_allocation_without_a_job_although_jobs_waited_is_an_early_end(site: Site) -> None:
+    site.work()
+    pilot = site.attach(site.one())
+    site.run(1.0)
+    site.world.conn.execute("update node set gone_at = now() where id = %s", [pilot.node])
+    site.world.conn.execute("update pilot set gone_at = now()")
+    site.world.conn.execute("update allocation set state = 'ENDED', ended_at = now()")
+    site.run(1.0)
+    assert site.pool.back_off.early_ends == 1
+    assert "without having run a job" in (site.pool.back_off.trouble or "")
 
 
 class Killed(BaseException):

@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.human import one_line
 from orchestra.domain.models.pools import Decision, Pool, Refusal, Submission
 from orchestra.domain.pools.decision import decide
 from orchestra.pools import engine_thread
@@ -160,7 +161,15 @@ class PoolDuty:
         if call:
             if call.error and not isinstance(call.error, EngineSilent):
                 log.error("%s: its engine failed", self.name, exc_info=call.error)
+            if self._then is not _nothing:
+                self._note_silence(pool, call.error)
             self._then(pool, call.result, call.error)
+
+    def _note_silence(self, pool: Pool, error: Exception | None) -> None:
+        """Record whether the engine answers."""
+        words = one_line(str(error), 300) if isinstance(error, EngineSilent) else None
+        if words != pool.silence:
+            self._transact(lambda: pools.note_silence(self._conn, pool.id, words))
 
     def _act(self, pool: Pool, now: datetime) -> bool:
         """Do the next thing that is due; whether there was one."""

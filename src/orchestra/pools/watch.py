@@ -102,8 +102,12 @@ class Watch:
         by_name = {each.name: each for each in said.reports.values()}
 
         def about(key: UUID, engine_id: str | None) -> EngineReport | None:
-            known = said.reports.get(engine_id) if engine_id else None
-            return known if engine_id else by_name.get(submission_name(key))
+            name = submission_name(key)
+            if engine_id is None:
+                return by_name.get(name)
+            # An engine that lost its state gives the ids of earlier jobs to others.
+            report = said.reports.get(engine_id)
+            return report if report and report.name in ("", name) else None
 
         for each in self._asked_about:
             before = self._answers.get(each.id, Answers())
