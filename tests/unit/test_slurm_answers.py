@@ -306,6 +306,28 @@ def test_unknown_ids_are_no_error() -> None:
     assert not slurm_answers.is_about_unknown_ids(""), "it failed and said nothing"
 
 
+@pytest.mark.parametrize(
+    ("walltime", "partitions", "said"),
+    [
+        (1800.0, None, None),
+        (1801.0, None, "the time limit is 30:00 in partition short, so it would wait for ever"),
+        (90000.0, "short,long", None),
+        (
+            90001.0,
+            "short,long",
+            "the time limit is 30:00 in partition short, 1-01:00:00 in partition long, so it would wait for ever",
+        ),
+        (1e9, "endless", None),
+        (1e9, "unknown", None),
+    ],
+)
+def test_walltimes_above_the_limits_of_partitions(
+    walltime: float, partitions: str | None, said: str | None
+) -> None:
+    output = "short*|30:00\nlong|1-01:00:00\nendless|infinite\n"
+    assert slurm_answers.too_long(output, walltime, partitions) == said
+
+
 def test_how_long_processes_have_to_end() -> None:
     assert slurm_answers.kill_wait("A = 1\nKillWait                = 45 sec\n") == 45.0
     assert slurm_answers.kill_wait("nothing") is None

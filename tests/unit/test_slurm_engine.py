@@ -124,6 +124,11 @@ def test_a_check_submits_nothing(slurm: FakeSlurm, engine: SlurmEngine) -> None:
     )
     assert engine.check(ASKED) is None
     assert "--test-only" in slurm.calls("sbatch")[0].words
+    accepted = Answer(out="", err="", status=0)
+    slurm.say("sbatch", accepted)
+    slurm.say("sinfo", Answer(out="main*|30:00\n"))
+    said = "the time limit is 30:00 in partition main, so it would wait for ever"
+    assert engine.check(replace(ASKED, walltime=3600)) == Refusal(said)
     not_now = "allocation failure: Requested node configuration is not available"
     slurm.say("sbatch", fake_slurm.refused(not_now))
     assert engine.check(ASKED) == Refusal("Requested node configuration is not available")

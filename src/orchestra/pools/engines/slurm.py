@@ -69,12 +69,20 @@ class SlurmEngine:
         return _refusal(answer)
 
     def check(self, asked: Submission) -> Refusal | None:
-        """Ask with `sbatch --test-only`; see `Engine`. It does not compare with the time limits of partitions."""
+        """Ask with `sbatch --test-only`, and compare with the time limits of partitions; see `Engine`."""
         if wrong := _wrong_words(asked):
             return wrong
         words = slurm_script.arguments(asked)
         answer = ask((*words, "--test-only"), self._submitting, slurm_script.script(asked))
-        return None if answer.status == 0 else _refusal(answer, test_only=True)
+        return self._too_long(asked) if answer.status == 0 else _refusal(answer, test_only=True)
+
+    def _too_long(self, asked: Submission) -> Refusal | None:
+        if asked.walltime is None:
+            return None
+        answer = self._ask("sinfo", "-a", "-h", "-o", slurm_answers.LIMIT_COLUMNS)
+        partitions = asked.spec.partition or self._submitting.get("SBATCH_PARTITION")
+        said = slurm_answers.too_long(answer.output, asked.walltime, partitions)
+        return None if said is None else Refusal(said)
 
     def status(self, ids: Collection[str], names: Collection[str] = ()) -> EngineSays:
         """Return what `squeue` says of jobs; see `Engine`. Where some are over it also asks for their machines."""

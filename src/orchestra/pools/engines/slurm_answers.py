@@ -6,6 +6,7 @@ job_state_reason.c, src/common/slurm_errno.c), of 22.05 to 25.05.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from orchestra.domain.models.pools import (
 COLUMNS = "%i|%T|%e|%j|%P|%N|%r"
 """For `squeue -o`. Without a width nothing is cut; the last may have anything in it."""
 NODE_COLUMNS = "%N|%T"
+LIMIT_COLUMNS = "%P|%l"
 """For `sinfo -o`."""
 
 _NAMES = submission_name(UUID(int=0)).partition("-")[0] + "-"
@@ -182,6 +184,37 @@ def moment(text: str) -> datetime | None:
         return datetime.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def too_long(output: str, walltime: float, partitions: str | None) -> str | None:
+    """Return what is wrong with a walltime, by `sinfo -h -o LIMIT_COLUMNS`; None if a partition allows it.
+
+    `sbatch --test-only` does not look at these limits, and a submission above them waits for ever. A QOS may lift them.
+
+    Args:
+        partitions: those of the submission, with commas; None for the default one, which has a star.
+    """
+    rows = dict(line.strip().split("|")[:2] for line in output.splitlines() if "|" in line)
+    asked = partitions.split(",") if partitions else [name for name in rows if name.endswith("*")]
+    limits = {
+        name.rstrip("*"): limit
+        for name, limit in rows.items()
+        if {name, name.rstrip("*")} & set(asked)
+    }
+    longest = max((_seconds(limit) for limit in limits.values()), default=math.inf)
+    if walltime <= longest:
+        return None
+    said = ", ".join(f"{limit} in partition {name}" for name, limit in limits.items())
+    return f"the time limit is {said}, so it would wait for ever"
+
+
+def _seconds(limit: str) -> float:
+    """Return a time limit of `sinfo`, [days-]hours:minutes:seconds; infinite if it is no time."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
+    if found is None:
+        return math.inf
+    days, hours, minutes, seconds = (int(each or 0) for each in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def silent_hosts(output: str, hosts: Collection[str]) -> frozenset[str]:
