@@ -140,10 +140,33 @@ def test_who_may_not_join(lab: Lab) -> None:
         with pytest.raises(Refused, match=r"has ended|no pool has"):
             lab.join(allocation)
     lab.join(lab.allocation())
-    with pytest.raises(Refused, match="of something else than allocation 17 of pool mesh"):
-        lab.join(lab.allocation())
     with pytest.raises(Refused, match="only the pilot in its allocation"):
         work.attach(lab.world.conn, lab.world.hello("mesh-17-n1"))
+
+
+def test_a_job_id_that_the_engine_gives_again_makes_another_node(lab: Lab) -> None:
+    first, second = lab.allocation(), lab.allocation()
+    one, other = lab.join(first).node_id, lab.join(second).node_id
+    assert one != other
+    assert (lab.join(first).node_id, lab.join(second).node_id) == (one, other)
+    names = [node.name for node in nodes.everything(lab.world.conn)]
+    assert names == ["mesh-17-n1", f"mesh-17-n1-{second.hex[:6]}"]
+
+
+def test_what_a_node_in_an_allocation_offers(lab: Lab, running: int) -> None:
+    end = datetime.now(UTC) + timedelta(minutes=30)
+    lab.pilot(lab.allocation(), ends_at=end)
+    conn = lab.world.conn
+    (offer,) = queues.offers(conn, Queue.CPU)
+    assert (offer.enabled, offer.leaving) == (4, False)
+    assert offer.seconds_left == pytest.approx(29 * 60, abs=10)
+    assert queues.offers(conn, Queue.GPU)[0].enabled == 0
+    (serving,) = reservations.serving_nodes(conn).nodes
+    assert serving.offer.only is Queue.CPU
+    assert serving.host.capacity.seconds_left == pytest.approx(29 * 60, abs=10)
+    conn.execute("update allocation set state = 'LEAVING'")
+    assert queues.offers(conn, Queue.CPU)[0].leaving
+    assert not reservations.serving_nodes(conn).nodes
 
 
 def test_a_node_is_gone_with_its_pilot_and_the_allocation_with_the_last_one(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -32,27 +33,39 @@ def join(
         Refused: there is no such allocation, it has ended, or the node is not its own.
     """
     allocation = store.lock_allocation(conn, lent.id)
-    node = nodes.lock(conn, hello.node)
     if allocation is None:
-        if node and hello.successor:
-            return node, None
-        raise Refused(f"no pool has the allocation {lent.id}.")
+        return _orphan(conn, hello), None
     if allocation.state is AllocationState.ENDED and not hello.successor:
         raise Refused(f"allocation {lent.engine_id} of pool {allocation.pool} has ended.")
-    if node is None:
-        node = _new_node(conn, hello, allocation, lent.ends_at)
-    elif store.of_node(conn, node.id).allocation_id != lent.id:
-        raise Refused(
-            f'there is a node "{hello.node}" already, of something else than allocation {lent.engine_id} of pool '
-            f"{allocation.pool}."
-        )
-    else:
-        _refuse_gone(conn, hello, node.id)
+    node = _node(conn, hello, allocation, lent)
+    if store.of_node(conn, node.id).is_gone and not hello.successor:
+        raise Refused(f'node "{hello.node}" is gone: its allocation has ended.')
     store.serve(conn, lent)
     if lent.ends_at:
         store.note_end(conn, node.id, lent.ends_at)
     channels.notify(conn, channels.POOL, allocation.pool)
     return node, allocation.idle
+
+
+def _orphan(conn: psycopg.Connection, hello: PilotHello) -> LockedNode:
+    """Return the node of an allocation whose pool was deleted, for who ends what is left there."""
+    node = nodes.lock(conn, hello.node)
+    if node is None or not hello.successor or store.of_node(conn, node.id).allocation_id:
+        raise Refused(f'no pool has the allocation of node "{hello.node}".')
+    return node
+
+
+def _node(
+    conn: psycopg.Connection, hello: PilotHello, allocation: LockedAllocation, lent: AllocationHello
+) -> LockedNode:
+    """Return the pilot's node. A name that another node has gets an ending: engines may count from 1 again."""
+    for name in (hello.node, f"{hello.node}-{lent.id.hex[:6]}"):
+        node = nodes.lock(conn, name)
+        if node is None:
+            return _new_node(conn, replace(hello, node=name), allocation, lent.ends_at)
+        if store.of_node(conn, node.id).allocation_id == lent.id:
+            return node
+    raise Refused(f'there is another node "{name}" already.')
 
 
 def _new_node(
@@ -66,11 +79,6 @@ def _new_node(
     node = nodes.lock(conn, hello.node)
     assert node
     return node
-
-
-def _refuse_gone(conn: psycopg.Connection, hello: PilotHello, node: int) -> None:
-    if store.of_node(conn, node).is_gone and not hello.successor:
-        raise Refused(f'node "{hello.node}" is gone: its allocation has ended.')
 
 
 def refuse_stranger(conn: psycopg.Connection, hello: PilotHello, node: int) -> None:
