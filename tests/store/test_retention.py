@@ -220,6 +220,27 @@ def test_keepers_that_live_or_hold_something_stay(world: World) -> None:
     assert world.state(task) is TaskState.RUNNING
 
 
+def test_old_allocations_go_with_their_nodes(world: World) -> None:
+    world.pilot("old")
+    world.conn.execute(
+        "insert into pool (name, engine, spec, max_pilots, max_pending, min_work, idle) "
+        "values ('long', 'slurm', '{}', 10, 4, 120, 120)"
+    )
+    world.conn.execute(
+        "insert into allocation (id, pool_id, state, submitted_at, ended_at) "
+        "select gen_random_uuid(), id, 'ENDED', now() - n * interval '1 d', now() - n * interval '1 d' "
+        "from pool, generate_series(1, 300) n"
+    )
+    world.conn.execute(
+        "update node set allocation_id = (select id from allocation order by ended_at limit 1)"
+    )
+    tidied(world)
+    kept = world.conn.execute("select max(now() - ended_at), count(*) from allocation").fetchone()
+    assert kept is not None
+    assert kept[0].days == 300
+    assert kept[1] == 179 + 1
+
+
 def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harmless_after_it(
     world: World,
 ) -> None:

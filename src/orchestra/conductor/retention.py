@@ -42,6 +42,7 @@ class Retention:
             _Kind("old metrics", self._metrics),
             _Kind("ended keepers", self._keepers),
             _Kind("nodes that are gone", self._nodes),
+            _Kind("old allocations", self._allocations),
             _Kind("old hours", self._hours),
             _Kind("old lists of files", self._versions),
             _Kind("parts of logs", self._log_parts),
@@ -90,6 +91,9 @@ class Retention:
         last = retention.delete_nodes(conn, self._keep.events, self._last_node)
         self._last_node = last or 0
         return last is not None
+
+    def _allocations(self, conn: psycopg.Connection) -> bool:
+        return retention.delete_allocations(conn, self._keep.events)
 
     def _hours(self, conn: psycopg.Connection) -> bool:
         retention.delete_hours(conn)

@@ -65,6 +65,12 @@ def delete_nodes(conn: psycopg.Connection, seconds: float, after: int) -> int | 
     return last
 
 
+def delete_allocations(conn: psycopg.Connection, seconds: float) -> bool:
+    """Delete a portion of the allocations that ended long ago and have no node any more; False if there was none."""
+    params = {"seconds": seconds, "limit": ROWS}
+    return conn.execute(SQL.delete_allocations, params).rowcount > 0
+
+
 def delete_versions(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete a portion of an unused list of files; False if there was none."""
     versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]

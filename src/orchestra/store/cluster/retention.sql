@@ -75,6 +75,17 @@ where id in (
 -- There are few rows.
 delete from ended_per_hour where hour < now() - interval '7 days'
 
+-- name: delete_allocations
+-- The latest hundred of a pool stay: they say how long the engine usually lets it wait. There are few, so all are read.
+delete from allocation where id in (
+    select id from (
+        select id, ended_at, row_number() over (partition by pool_id order by submitted_at desc) as place from allocation
+    ) a
+    where place > 100 and ended_at < now() - make_interval(secs => %(seconds)s)
+        and not exists (select from node n where n.allocation_id = a.id)
+    limit %(limit)s
+)
+
 -- name: delete_keepers
 -- Keepers that are gone, or were fenced and never came back. There are few, so all are read. A fenced keeper stays
 -- known for at least a month, in case it comes back. The attempts of tasks keep what they record about it.
