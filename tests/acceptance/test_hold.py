@@ -101,8 +101,9 @@ def stopped_at_rest(cluster: Cluster, pilot: subprocess.Popen[str], task: Task) 
     """Stop a pilot that holds jobs, unless it is in a transaction: its locks would keep every command waiting."""
     pilot.send_signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: not in_state(cluster, "active"), 5)
-        if claimed(cluster, task) and not in_state(cluster, "idle in transaction"):
+        wait_until(lambda: not is_busy(cluster, "active"), 5)
+        # A look takes time in which the server reads what the pilot has sent.
+        if claimed(cluster, task) and not any(is_busy(cluster) for _ in range(50)):
             return True
     except AssertionError:
         pass
@@ -110,11 +111,11 @@ def stopped_at_rest(cluster: Cluster, pilot: subprocess.Popen[str], task: Task) 
     return False
 
 
-def in_state(cluster: Cluster, state: str) -> bool:
-    """Whether another connection to this database is in a state."""
-    others = "datname = current_database() and pid <> pg_backend_pid()"
+def is_busy(cluster: Cluster, state: str = "%") -> bool:
+    """Whether another connection to this database is in a state, or in any but idle."""
+    others = "datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'"
     row = cluster.conn.execute(
-        f"select exists (select from pg_stat_activity where {others} and state = %s)", [state]
+        f"select exists (select from pg_stat_activity where {others} and state like %s)", [state]
     ).fetchone()
     return bool(row and row[0])
 

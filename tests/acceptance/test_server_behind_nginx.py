@@ -24,7 +24,7 @@ from support.waiting import wait_until
 
 pytestmark = [pytest.mark.needs("nginx"), pytest.mark.slow]
 
-DEAD_FOR = 20.0
+DEAD_FOR = 6.0
 
 
 @dataclass

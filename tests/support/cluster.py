@@ -20,7 +20,7 @@ from orchestra.interface.local import Local
 from orchestra.pilot.keeper_messages import Hello
 from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.store.tasks import tasks as task_store
-from support import pilot_process
+from support import pilot_process, quick_start
 from support.making import make
 from support.people import caller, interface
 from support.registering import register
@@ -55,15 +55,22 @@ class Cluster:
         **options: Any,
     ) -> subprocess.Popen[str]:
         """Start a pilot, with the conductor in it unless `flags` say otherwise."""
-        process = subprocess.Popen(
-            [sys.executable, pilot_process.__file__, url or self.url, node, self.home(node), *(flags or ("--master",))],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stderr=options.pop("stderr", subprocess.DEVNULL),
-            text=True,
-            start_new_session=True,
-            **options,
-        )  # fmt: skip
+        words = [url or self.url, node, str(self.home(node)), *(flags or ("--master",))]
+        stderr = options.pop("stderr", subprocess.DEVNULL)
+        own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
+        process: subprocess.Popen[str]
+        if not options and quick_start.can_run(env or {}):
+            process = quick_start.Started(pilot_process.__name__, words, own, stderr=stderr)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, pilot_process.__file__, *words],
+                env=own,
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+                **options,
+            )
         self.pilots.append(process)
         return process
 

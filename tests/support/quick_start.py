@@ -1,10 +1,10 @@
 """Runs commands in processes that begin with the libraries loaded, which takes most of the time of a short command.
 
-A starter (this file as a program, one for each of pytest's workers) imports what commands use from elsewhere, and the
+A starter (this file as a program, two for each of pytest's workers) imports what commands use from elsewhere, and the
 packages of Orchestra below the command line, none of which reads the environment when it is imported; then it forks for
 each command. So a command imports the modules of the command line as usual and reads its environment; only its command
 line in /proc is the starter's. It flushes and calls what is registered for its end, but does not take down its modules,
-which would take as long as a short command.
+which would take as long as a short command. The other starter forks for pilots, whose modules it has imported.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -69,13 +70,8 @@ def run(
             theirs.callback(os.close, err[1])
             stdin = os.open(os.devnull, os.O_RDONLY) if typed is None else _holding(typed)
             theirs.callback(os.close, stdin)
-            asked = json.dumps(
-                {"module": module, "words": words, "cwd": str(cwd), "env": dict(env)}
-            )
-            descriptors = [stdin, out[1], err[1], end.fileno()]
-            with _STARTING:
-                starter = _starter()
-            socket.send_fds(starter, [asked.encode()], descriptors)
+            asked = {"module": module, "words": words, "cwd": str(cwd), "env": dict(env)}
+            _ask(asked, [stdin, out[1], err[1], end.fileno()])
         try:
             said = _read((out[0], err[0]), time.monotonic() + timeout)
         except TimeoutError:
@@ -85,20 +81,71 @@ def run(
     return subprocess.CompletedProcess([module, *words], status, *said)
 
 
+class Started(subprocess.Popen[str]):
+    """A process that a starter has forked; it leads a session of its own, and its stdin and stdout are empty."""
+
+    def __init__(
+        self, module: str, words: Sequence[str], env: Mapping[str, str], *, stderr: int
+    ) -> None:
+        """Start `python -m MODULE WORDS...`, with `stderr` as for `subprocess.Popen`."""
+        self.args = [module, *words]
+        self.returncode: int | None = None
+        self.stdin = self.stdout = self.stderr = None
+        self._child_created = False  # nobody here waits for it
+        self._communication_started = False
+        self._ended, end = socket.socketpair()
+        with end, contextlib.ExitStack() as stack:
+            null = os.open(os.devnull, os.O_RDWR)
+            stack.callback(os.close, null)
+            told = null
+            if stderr == subprocess.PIPE:
+                reader, told = os.pipe()
+                stack.callback(os.close, told)
+                self.stderr = os.fdopen(reader)
+            asked = {"module": module, "words": words, "cwd": str(Path.cwd()), "env": dict(env)}
+            _ask({**asked, "session": True}, [null, null, told, end.fileno()], module)
+        pid, _, self._said = self._ended.recv(_PIPE).partition(b" ")
+        self.pid = int(pid)
+
+    def _internal_poll(self, *_: object) -> int | None:
+        """Called by `poll`."""
+        if self.returncode is None and select.select([self._ended], [], [], 0)[0]:
+            self._wait(None)
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        """Called by `wait`."""
+        if self.returncode is None:
+            if not select.select([self._ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            with self._ended:
+                self.returncode = int(self._said + _rest(self._ended))
+        return self.returncode
+
+
+def _ask(request: Mapping[str, object], descriptors: list[int], *modules: str) -> None:
+    with _STARTING:
+        starter = _starter(*modules)
+    socket.send_fds(starter, [json.dumps(request).encode()], descriptors)
+
+
 _STARTING = threading.Lock()
 """Held for the first call of `_starter`, so that threads that begin together have the same one."""
 
 
 @functools.cache
-def _starter() -> socket.socket:
-    """Start this process's starter, which ends with it."""
+def _starter(*modules: str) -> socket.socket:
+    """Start this process's starter of commands, or of what uses further modules. It ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         os.set_inheritable(theirs.fileno(), True)
         # As most commands begin: with the locale of an environment that names none.
+        env = {"PATH": os.environ["PATH"]}
+        if modules:
+            env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
-            env={"PATH": os.environ["PATH"]},
+            [sys.executable, __file__, str(theirs.fileno()), *modules],
+            env=env,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         ).returncode = 0  # nobody waits for it
@@ -182,6 +229,8 @@ def serve(asking: socket.socket) -> dict[str, Any] | None:
 
 def begin(request: dict[str, Any]) -> None:
     """Make this process what the interpreter would have made of it."""
+    if request.get("session"):
+        os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     coerced = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ}  # PEP 538
     os.environ.clear()
@@ -205,8 +254,10 @@ def main() -> None:
         package = importlib.import_module(f"orchestra.{name}")
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(found.name)
-    gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as asking:
+        for module in sys.argv[2:]:
+            preload(module)
+        gc.freeze()
         request = serve(asking)
     if request:
         begin(request)
@@ -216,6 +267,14 @@ def main() -> None:
             if isinstance(leaving.code, int):
                 leave(leaving.code)
             raise
+
+
+def preload(module: str) -> None:
+    """Import what a module imports, and not itself, since it will run as `__main__`."""
+    before = set(sys.modules)
+    importlib.import_module(module)
+    assert module not in before
+    del sys.modules[module]
 
 
 def leave(status: int) -> None:
