@@ -135,7 +135,7 @@ def test_a_submission_to_a_controller_that_hangs_is_found_later(
 
 
 @pytest.mark.parametrize(
-    "slurm", [{"settings": ["SlurmdTimeout=2", "KillWait=2"], "proctrack": "cgroup"}], indirect=True
+    "slurm", [{"settings": ["KillWait=2"], "proctrack": "cgroup"}], indirect=True
 )
 def test_what_is_cancelled_on_a_machine_that_does_not_answer_is_not_known_to_have_ended(
     slurm: Slurm, engine: SlurmEngine, asked: Submission, hostile_dir: Path
@@ -145,6 +145,8 @@ def test_what_is_cancelled_on_a_machine_that_does_not_answer_is_not_known_to_hav
     wait_until(lambda: pilots(hostile_dir, "env"), describe=slurm.report)
     slurm.kill_slurmd(host)
     engine.cancel([number], pending_only=False)
+    # As Slurm does by itself after SlurmdTimeout.
+    slurm("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=test")
     wait_until(lambda: report(engine, number).phase is Phase.OVER, 60, slurm.report, pause=0.2)
     assert report(engine, number).is_lost
     assert pilots(hostile_dir, "told") == set()
