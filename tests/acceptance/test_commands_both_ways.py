@@ -190,6 +190,33 @@ node lost -n gauss --yes
 node lost -n euler --yes
 node delete -n gpu[01-02]
 node delete -n gauss
+pool create here --engine local --cpus 2 --memory 4GB --max-pilots 3
+pool create here --engine local
+pool create 'b d' --engine local
+pool create x --engine slurn
+pool create x --engine slurm --sbatch '--wrap=x'
+pool create x --engine slurm --min-pilots 3 --max-pilots 2
+pool create x --engine local --partition long
+pool create x --engine slurm --walltime soon
+pool list
+pool list -o json
+pool list -q
+pool show here
+pool show here -o json
+pool show here --script
+pool show her
+pool dry-run here
+pool dry-run here -o json
+pool set here --max-pilots 2 --walltime 04:00:00 --idle 5m
+pool set here --walltime none --owner zoe
+pool set here
+pool pause here -r 'a reason: é "x"'
+pool show here
+pool resume here
+pool resume here
+pool delete there
+pool delete here --drain --now
+pool delete here
 mail list
 mail list -a -o json
 mail show 1
@@ -202,6 +229,7 @@ mail test ana@example.org
 completion --names task
 completion --names dataset
 completion --names node
+completion --names pool
 completion --names user
 task list --json
 job list 4 --state

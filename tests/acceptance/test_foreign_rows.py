@@ -7,8 +7,11 @@ import pytest
 from psycopg import sql
 
 from orchestra.cli.registry import WORDS
+from orchestra.domain.models.pools import PoolSettings
 from orchestra.domain.states import Cause
+from orchestra.services.pools import pools
 from support.maestro import Maestro, Sentence
+from support.people import caller
 from support.world import World
 
 HOSTILE = "\x1b]0;title\x07\x1b[31m\x9b31m\x7f\t\r\n\b\u202e[red]\x85\u2028"
@@ -34,6 +37,9 @@ dataset list -a | dataset list -a -q | dataset list -a -o json | dataset show DA
 dataset update DATASET | dataset delete -n DATASET --yes
 node list | node list -q | node list -o json | node show -n NODE | node show -n NODE -o json | node drain -n NODE
 node resume -n NODE | node stop -n NODE | node set -n NODE -ec 1 | node lost -n NODE --yes | node delete -n NODE --yes
+pool list | pool list -q | pool list -o json | pool show POOL | pool show POOL -o json | pool show POOL --script
+pool dry-run POOL | pool dry-run POOL -o json | pool pause POOL | pool resume POOL | pool set POOL --cpus 2
+pool delete POOL | pool delete POOL --now --yes
 user list | user list -q | user list -o json | user delete -n USER | user set -n USER
 user show USER | user show USER -o json | user limit -n USER --cpus 4 | user tokens | user tokens -o json
 queue | queue -o json | queue -q | usage | usage --by task,node | usage -o json | usage -o csv
@@ -44,8 +50,8 @@ completion --names task | completion --names dataset | completion --names node |
 """
 ELSEWHERE = {
     "up", "demo", "version", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
-    "user create", "run", "task add", "task clone", "mail test", "pilot run", "pilot install", "conductor run",
-    "db start", "db stop", "db dump",
+    "user create", "pool create", "pool run", "run", "task add", "task clone", "mail test", "pilot run",
+    "pilot install", "conductor run", "db start", "db stop", "db dump",
     "db restore", "db accept", "job run", "server run", "server install", "web", "user token", "user revoke",
 }  # fmt: skip
 """Print what was typed or nothing of the database, never end, or run a program that prints something itself."""
@@ -99,6 +105,20 @@ def poisoned(maestro: Maestro, conn: psycopg.Connection) -> Maestro:
         "update task set held_at = now(), held_by = 'bob', held_reason = 'why' where id <> %s",
         [first],
     )
+    asked = PoolSettings(partition="x", sbatch=("-L", "x"))
+    pools.create(conn, caller(conn), "long", "slurm", asked)
+    conn.execute(
+        "update pool set paused_at = now(), paused_by = 'bob', pause_reason = 'why',"
+        " not_before = now() + interval '1 h', refusals = 1, trouble = 'no', silent_since = now(),"
+        " silence = 'no', decided_at = now(),"
+        ' decision = \'{"why": "because"}\''
+    )
+    for ended in ("null", "now()"):
+        conn.execute(
+            "insert into allocation (id, pool_id, engine_id, state, word, reason, ended_at)"
+            f" select gen_random_uuid(), id, '1', case when {ended} is null then 'PENDING' else 'ENDED' end, 'W', 'R',"
+            f" {ended} from pool"
+        )
     conn.execute("update node set drained_at = now(), drained_by = 'bob', drain_reason = 'why'")
     conn.execute("update pilot set message = 'trouble'")
     conn.execute(
@@ -131,6 +151,7 @@ def test_no_row_steers_a_terminal(poisoned: Maestro, conn: psycopg.Connection, g
 
     names = {
         "NODE": one("select name from node"),
+        "POOL": one("select name from pool"),
         "USER": one("select name from person where name <> 'ana'"),
         "DATASET": one("select name from dataset where name is not null"),
         "MAIL": one("select coalesce(min(id), 1) from outbox"),

@@ -113,7 +113,7 @@ class RemoteMaestro(Maestro):
 
 def is_local(words: list[str]) -> bool:
     """Whether a command is for this machine alone."""
-    if words[:2] == ["job", "run"] or words[:2] == ["user", "init"]:
+    if words[:2] in (["job", "run"], ["user", "init"], ["pool", "run"]):
         return True
     try:
         _word, verb, _command = resolve(words)

@@ -21,6 +21,7 @@ from orchestra.cli.local.doctor import (
     machine,
     mail,
     node,
+    pools,
 )
 from orchestra.cli.local.doctor.configuration import Configured
 from orchestra.cli.local.doctor.database import Contents, Database, Schema
@@ -45,6 +46,7 @@ from orchestra.domain.errors import NotFound
 from orchestra.domain.models.cluster import ServerFacts
 from orchestra.domain.models.mails import Summary
 from orchestra.domain.models.nodes import Device, Keeper, Node, Pilot, Slots
+from orchestra.domain.models.pools import Pool, PoolLimits, PoolSpec
 from orchestra.domain.state_inventory import StateInventory
 from orchestra.domain.troubles import Stuck
 
@@ -332,6 +334,38 @@ def test_shared_memory_that_jobs_cannot_use_is_reported(change: dict[str, Any], 
 def test_a_usual_environment_is_not_reported() -> None:
     assert list(environment.assess(USUAL)) == []
     assert list(environment.assess(replace(USUAL, node="named"))) == []
+
+
+# pools
+
+
+def of_pool(
+    *, missing: str | None = None, refusal: str | None = None, **changes: object
+) -> Finding:
+    pool = Pool(
+        1, "long", "slurm", "ana", "ana", PoolSpec(), PoolLimits(), NOW, run_by="ana on login1"
+    )
+    changed = replace(pool, **changes)  # type: ignore[arg-type]
+    return only(pools.assess((pools.SeenPool(changed, missing, refusal),), NOW))
+
+
+def test_pools_that_somebody_runs_and_that_nobody_does() -> None:
+    well = of_pool()
+    assert well.verdict is OK
+    assert well.says == "long is run by ana on login1: 0 running and 0 pending of at most 10"
+    assert of_pool(missing="sbatch").verdict is OK, "somebody runs it elsewhere"
+    nobody = of_pool(run_by=None)
+    assert (nobody.verdict, nobody.remedy) == (WARNING, "maestro pool run long")
+    assert "sbatch is not on this machine" in of_pool(run_by=None, missing="sbatch").says
+
+
+def test_pools_that_get_no_pilots() -> None:
+    refused = of_pool(refusal="Slurm refuses this: invalid partition specified: lnog")
+    assert refused.verdict is PROBLEM
+    assert refused.says == "long: Slurm refuses this: invalid partition specified: lnog."
+    paused = of_pool(paused_at=NOW, paused_by="orchestra", pause_reason="InvalidAccount")
+    assert paused.verdict is WARNING
+    assert 'paused now by orchestra: "InvalidAccount".' in paused.says
 
 
 # nodes

@@ -41,6 +41,8 @@ def _note(node: Node) -> str:
         notes.append(f"drained {ago(node.drained_at)} by {node.drained_by}{why}")
     now = datetime.now(UTC)
     notes += filter(None, (planned_drain(node, now), hours_now(node, now)))
+    if node.ends_at:
+        notes.append(f"ends {ago(node.ends_at)}")
     notes += _over(node)
     if node.message:
         notes.append(node.message)
@@ -66,11 +68,14 @@ def _list(ctx: Context) -> None:
         Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never", fit=Fit.WHOLE),
         Column("HOST", lambda node: node.host or ""),
         Column("VERSION", lambda node: node.version or "", fit=Fit.WHOLE),
+        Column("POOL", lambda node: node.pool or ""),
         Column("LABELS", lambda node: in_words(shown_labels(node)), fit=Fit.FOLD),
         Column("NOTE", _note, fit=Fit.FOLD),
     )
     if not any(map(shown_labels, found)):
         columns = _without(columns, "LABELS")
+    if not any(node.pool for node in found):
+        columns = _without(columns, "POOL")
     if not any(map(_memory_column, found)):
         columns = _without(columns, "MEMORY")
     name, *rest = columns
@@ -115,6 +120,8 @@ def _lines(node: Node) -> Iterator[str]:
         yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, maximum {slots.maximum}"
     if memory := _memory(node):
         yield f"  memory     {memory}"
+    if node.pool:
+        yield f"  pool       {node.pool}"
     yield from _when(node)
     if node.seen_at:
         yield f"  pilot      version {node.version} on {node.host}, last seen {local(node.seen_at)}"
@@ -143,6 +150,10 @@ def _when(node: Node) -> Iterator[str]:
     if node.drain_at:
         why = f': "{clean(node.drain_at_reason)}"' if node.drain_at_reason else ""
         yield f"  drains     {local(node.drain_at)} by {node.drain_at_by}{why}"
+    if node.gone_at:
+        yield f"  gone       {local(node.gone_at)}, with its allocation"
+    elif node.ends_at:
+        yield f"  ends       {local(node.ends_at)}, with its allocation"
     if node.open_hours:
         yield f"  hours      {_hours(node)}"
     if node.nice:

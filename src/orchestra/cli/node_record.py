@@ -39,6 +39,9 @@ def node_record(node: Node) -> Record:
         "found_labels": dict(found_labels(node)),
         "runtimes": [_runtime_record(runtime) for runtime in node.runtimes],
         "message": node.message,
+        "pool": node.pool,
+        "ends_at": node.ends_at,
+        "gone_at": node.gone_at,
         "created_at": node.created_at,
     }
 

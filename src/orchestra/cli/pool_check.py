@@ -44,7 +44,7 @@ def check_change(ctx: Context, pool: Pool, settings: PoolSettings) -> None:
 
 
 def _check(ctx: Context, pool: Pool) -> None:
-    from orchestra.wiring.pools import refusal
+    from orchestra.wiring.submissions import refusal
 
     refused = refusal(ctx.settings, pool)
     if refused and refused.is_fatal:

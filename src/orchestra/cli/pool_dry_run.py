@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def dry_run(ctx: Context) -> None:
     from orchestra.interface.pools import PlanPool
-    from orchestra.wiring.pools import refusal
+    from orchestra.wiring.submissions import refusal
 
     with ctx.interface() as ask:
         plan = ask(PlanPool(ctx.args.name))

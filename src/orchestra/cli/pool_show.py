@@ -32,7 +32,7 @@ def show(ctx: Context) -> None:
 
 
 def _show_script(ctx: Context, pool: Pool) -> None:
-    from orchestra.wiring.pools import script
+    from orchestra.wiring.submissions import script
 
     ctx.out.item(
         script(ctx.settings, pool),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
-import sys
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
@@ -14,19 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from orchestra.config import Settings
-from orchestra.homefolder import home_folder
 from orchestra.wiring.database import reconnect, uses_server
 from orchestra.wiring.identity import account_name, host_name, user_name
+from orchestra.wiring.submissions import allocation_files, engine_here, submission
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     import psycopg
 
-    from orchestra.domain.models.pools import EngineName, Pool, Refusal, Submission
+    from orchestra.domain.models.pools import Pool
     from orchestra.pools.duty import PoolDuty
-    from orchestra.pools.engines import Engine
-    from orchestra.pools.files import AllocationFiles
 
 AGAIN_AFTER = 60.0
 """Seconds after which the pools of an account are run again, if that was not possible."""
@@ -34,82 +30,6 @@ log = logging.getLogger(__name__)
 
 _OWN = frozenset({"node", "pool_folder", "pool_poll", "postgres_file"})
 """Settings that are about this machine or this process."""
-
-
-def engine_here(name: EngineName) -> Engine | None:
-    """Return an engine; None where its programs are missing."""
-    from orchestra.pools.engines import registry
-
-    return None if registry.missing(name, os.environ) else registry.engine(name, os.environ)
-
-
-def check_engine(name: EngineName) -> None:
-    """Check that an engine is on this machine.
-
-    Raises:
-        Refused: its programs are missing.
-    """
-    from orchestra.pools.engines import registry
-
-    registry.engine(name, os.environ)
-
-
-def allocation_files(settings: Settings, pool: str) -> AllocationFiles:
-    """Return where the files of a pool's allocations are, on every machine."""
-    from orchestra.pools.files import AllocationFiles
-
-    folder = settings.pool_folder or (home_folder(os.environ) or Path("/")) / ".orchestra/pools"
-    return AllocationFiles(folder.absolute() / pool)
-
-
-def submission(settings: Settings, pool: Pool, allocation: UUID) -> Submission:
-    """Return what the engine of a pool is asked to start. It has no secret: that is in the file that it names."""
-    from orchestra.domain.models.pools import Submission
-    from orchestra.domain.pools.ending import told_before
-
-    files = allocation_files(settings, pool.name)
-    words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "--allocation"]
-    return Submission(
-        id=allocation,
-        spec=pool.spec,
-        walltime=pool.limits.walltime,
-        command=(*words, str(files.configuration(allocation))),
-        log=str(files.log(allocation)),
-        ending=told_before(pool.limits.walltime),
-    )
-
-
-def script(settings: Settings, pool: Pool) -> str:
-    """Return what an allocation of a pool runs, for people; for Slurm the batch script with its sbatch command."""
-    from uuid import UUID
-
-    asked = submission(settings, pool, UUID(int=0))
-    if pool.engine != "slurm":
-        return f"{shlex.join(asked.command)}\n"
-    from orchestra.pools.engines.slurm_script import shown
-
-    return shown(asked)
-
-
-def refusal(settings: Settings, pool: Pool) -> Refusal | None:
-    """Ask the engine of a pool whether it would accept a submission; None if it would, or is not on this machine.
-
-    The answer is a sentence; that the engine does not answer is one that may change.
-    """
-    from uuid import UUID
-
-    from orchestra.domain.models.pools import Refusal
-    from orchestra.pools.engines import EngineSilent
-
-    engine, name = engine_here(pool.engine), pool.engine.capitalize()
-    if engine is None:
-        return None
-    try:
-        refused = engine.check(submission(settings, pool, UUID(int=0)))
-    except EngineSilent as silent:
-        said = f"{name} does not answer, so it is unknown whether it accepts this: {silent}"
-        return Refusal(said)
-    return refused and Refusal(f"{name} refuses this: {refused.words}", refused.is_fatal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +127,7 @@ def run_pools(
     runner = PoolRunner(
         lambda: reconnect(settings, name="maestro pools"),
         stop,
-        _mine(settings) if names is None else _named(names),
+        of_account(settings) if names is None else _named(names),
         lambda pool: _duty(settings, cluster, pool, alarm.wake, whom),
         alarm,
         lasts=names is None,
@@ -257,7 +177,7 @@ def _named(names: Collection[str]) -> Callable[[psycopg.Connection], list[Pool]]
     return lambda conn: [pool for name in names if (pool := pools.by_name(conn, name))]
 
 
-def _mine(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]:
+def of_account(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]:
     """Return what finds the pools that this account has run before, or that its user owns and nobody has run.
 
     Only those of a batch system: the processes of the engine `local` are on the machine where it was run.

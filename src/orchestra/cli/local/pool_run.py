@@ -107,7 +107,8 @@ def _checked(ctx: Context, conn: psycopg.Connection, serving: Serving) -> list[s
 
 def _check(ctx: Context, who: Caller, pool: Pool, serving: Serving) -> None:
     from orchestra.services.users.rights import check_may_change
-    from orchestra.wiring.pools import check_engine, is_within_reach
+    from orchestra.wiring.pools import is_within_reach
+    from orchestra.wiring.submissions import check_engine
 
     check_may_change(who, pool.owner, f'pool "{pool.name}"')
     if pool.owner != who.name and not serving.all:

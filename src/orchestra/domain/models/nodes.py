@@ -195,7 +195,7 @@ class Node:
         """Its state in one word."""
         if self.online:
             return "drained" if self.drained_at else "online"
-        return "offline"
+        return "gone" if self.gone_at else "offline"
 
     @property
     def memory_enabled(self) -> int | None:

@@ -41,5 +41,5 @@ def plan(conn: psycopg.Connection, name: str) -> PoolPlan:
         read_one_snapshot(conn)
         pool = pools.get(conn, name)
         found = situation(conn, pool, now(conn))
-        room = sum(each.size for each in found.serving)
+        room = sum((each.size for each in found.serving), 0.0)
         return PoolPlan(pool, decide(found), found.loads, room, found.wait, found.now)

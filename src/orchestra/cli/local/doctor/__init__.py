@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from orchestra.cli.local.doctor import (
     machine,
     mail,
     node,
+    pools,
 )
 from orchestra.cli.local.doctor.configuration import Configured
 from orchestra.cli.local.doctor.database import Database
@@ -39,6 +41,7 @@ from orchestra.cli.local.doctor.folders import Folder
 from orchestra.cli.local.doctor.installation import Installation
 from orchestra.cli.local.doctor.machine import Gpus, Program, Root
 from orchestra.cli.local.doctor.node import ThisMachine
+from orchestra.cli.local.doctor.pools import SeenPool
 from orchestra.cli.local.doctor.probe import Probe
 from orchestra.cli.output import Record, folded, with_tilde
 from orchestra.cli.registry import Verb
@@ -47,6 +50,7 @@ from orchestra.domain.errors import OrchestraError
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.config import Settings
+    from orchestra.domain.models.pools import Pool
     from orchestra.domain.state_inventory import StateInventory
 
 TIMEOUT = 10.0
@@ -72,6 +76,7 @@ class Observations:
     root: Root | None = None
     environment: Environment | Failure | None = None
     installation: Installation | Failure | None = None
+    pools: tuple[SeenPool, ...] | Failure = ()
 
 
 def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
@@ -104,10 +109,14 @@ def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
     around = Probe("The environment", lambda: environment.inspect(settings), timeout=timeout)
     programs_called = Probe("The installation", installation.inspect, timeout=timeout)
     post = Probe("The mail server", lambda: mail.inspect(settings), timeout=timeout)
+    found = base.result()
+    engines = Probe(
+        "A pool's engine", lambda: pools.inspect(settings, _pools(found)), timeout=timeout
+    )
     return Observations(
         configured=configuration.inspect(settings),
         here=node.inspect(node_name(settings)),
-        database=base.result(),
+        database=found,
         data_folder=own.result() if own else None,
         pilots_folder=state.result(),
         volume=shared.result(),
@@ -118,7 +127,13 @@ def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
         root=machine.find_root(settings),
         environment=around.result(),
         installation=programs_called.result(),
+        pools=engines.result(),
     )
+
+
+def _pools(seen: Database | Failure) -> tuple[Pool, ...]:
+    contents = None if isinstance(seen, Failure) else seen.contents
+    return contents.pools if contents else ()
 
 
 def _current_folder() -> Path:
@@ -150,6 +165,7 @@ def assess(seen: Observations) -> Iterator[Finding]:
         yield from node.assess(contents, seen.here, agent_lives=agent_lives)
         yield from node.assess_keepers(contents, seen.state_inventories)
         yield from node.assess_others(contents, seen.here, agent_lives=agent_lives)
+    yield from pools.assess(seen.pools, datetime.now(UTC))
     yield from machine.assess_runtimes(seen.runtimes)
     yield from machine.assess_gpus(
         seen.gpus,
@@ -249,8 +265,8 @@ VERBS = (
         example="maestro doctor\nmaestro doctor -o json",
         output=True,
         description="Check the configuration, the installation, the database, its schema and clock, the folders, this "
-        "machine as a node, its pilot and keepers, container runtimes, GPUs and mail. For each, say what is wrong and "
-        "what to do. Nothing is started or changed. The exit status is 1 if there is a problem, else 0; warnings do "
-        "not count. -q prints the names of the checks that did not pass.",
+        "machine as a node, its pilot and keepers, the pools of your account, container runtimes, GPUs and mail. For "
+        "each, say what is wrong and what to do. Nothing is started or changed. The exit status is 1 if there is a "
+        "problem, else 0; warnings do not count. -q prints the names of the checks that did not pass.",
     ),
 )

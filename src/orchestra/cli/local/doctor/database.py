@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestra.domain.models.cluster import ServerFacts
     from orchestra.domain.models.mails import Summary
     from orchestra.domain.models.nodes import Node, Pilot
+    from orchestra.domain.models.pools import Pool
     from orchestra.domain.troubles import Stuck
 
 APART = 2.0
@@ -59,6 +60,8 @@ class Contents:
     """What the conductor cannot continue with, and why."""
     renamed: tuple[str, ...] = ()
     """Nodes that this machine serves, or served, under a name other than its host name."""
+    pools: tuple[Pool, ...] = ()
+    """Those that this account runs, or may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
     from orchestra.services.nodes import nodes
     from orchestra.services.tasks import standstill
     from orchestra.store.cluster import cluster, health, leader
+    from orchestra.wiring.pools import of_account
 
     found, state = cluster.read(conn), standstill.state(conn)
     pilots = nodes.pilots(conn)
@@ -153,6 +157,7 @@ def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
         outbox=mails.summary(conn),
         stuck=leader.troubles(conn).stuck,
         renamed=tuple(other_names_here(pilots, settings)),
+        pools=tuple(of_account(settings)(conn)),
     )
 
 
