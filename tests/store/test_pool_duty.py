@@ -98,7 +98,13 @@ class Site:
         """Let time pass, and do all that is due then."""
         self.now += seconds
         for _ in range(50):
-            pause = self.duty.tick()
+            try:
+                pause = self.duty.tick()
+            except Superseded:
+                self.duty.use(self.world.conn)
+                continue
+            if self.duty.is_over:
+                return
             if self.duty._call is not None:
                 wait_until(lambda: self.duty.has_news, timeout=5)
             elif pause:
@@ -386,6 +392,23 @@ def test_of_two_processes_one_acts(site: Site, database_url: str) -> None:
         assert len(site.engine.submitted) == 1
         with pytest.raises(Superseded):
             site.duty._term.transact(lambda: True)
+
+
+def test_a_process_that_stands_by_notices_a_deletion_and_a_new_pool_of_the_name(
+    site: Site, database_url: str
+) -> None:
+    with connect(database_url) as conn:
+        other = PoolDuty("cpu", site.duty._means, lambda: site.now)
+        other.use(conn)
+        site.run()
+        other.tick()
+        pools.delete(conn, caller(conn), "cpu")
+        pools.create(conn, caller(conn), "cpu", "slurm")
+        site.run()
+        assert site.pool.run_by == "ana on login"
+        pools.delete(conn, caller(conn), "cpu")
+        other.tick()
+        assert other.is_over
 
 
 def test_one_that_belongs_to_somebody_else_now_is_left_alone(site: Site) -> None:

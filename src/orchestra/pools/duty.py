@@ -117,14 +117,16 @@ class PoolDuty:
 
     def tick(self) -> float:
         """Do what is due; return the seconds until the next time."""
-        if not self._term.hold():
-            self._forget()
-            return self._term.seconds_until_free()
+        is_held = self._term.hold()
         pool = pools.by_name(self._conn, self.name)
         if pool is None:
             self.is_over = True
             self._term.lost()
             return 0.0
+        if not is_held:
+            self._forget()
+            leader.create(self._conn, leader.duty_of_pool(self.name))  # it goes with a pool
+            return self._term.seconds_until_free()
         if not self._means.may_run(pool.owner):
             self._term.resign()
             log.warning(
