@@ -22,7 +22,7 @@ SETTLING = 180.0
 class SlurmEngine:
     """Slurm, on a machine where its commands are.
 
-    Each verb is one command, in an environment without the options that Slurm reads from variables. It answers for all
+    Its commands run in an environment without the options that Slurm reads from variables. One `squeue` answers for all
     jobs of this account, so that an id that Slurm has forgotten is merely left out.
     """
 
