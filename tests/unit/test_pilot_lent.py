@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
+from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,7 @@ class FakeAgent:
             launch=SimpleNamespace(take_back=lambda _: None),
             keepers=SimpleNamespace(handles={}),
             workers=SimpleNamespace(submit=lambda *_, **__: None),
+            folder=Path("/nowhere"),
             database=SimpleNamespace(submit=self._submit),
         )
         self.context = context

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import select
-import shutil
 import sys
 import time
 from contextlib import suppress
@@ -21,7 +20,7 @@ from orchestra.domain import human, troubles
 from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot import machine_watch, run_ahead, state_folder
+from orchestra.pilot import lent_files, machine_watch, run_ahead, state_folder
 from orchestra.pilot.allocation_watch import AllocationWatch
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.conductor_thread import ConductorThread
@@ -80,7 +79,7 @@ def run(options: PilotOptions) -> int:
         agent = Agent(options, folder)
         status = agent.run()
     if agent.has_left_for_good:
-        agent.remove_files()
+        lent_files.remove(folder)
     return status
 
 
@@ -472,10 +471,3 @@ class Agent:
             lambda _: None,
             partial(log.error, "detaching from the database failed: %s"),
         )
-
-    def remove_files(self) -> None:
-        """Remove all that the pilot of an allocation has kept on this machine: nobody comes back to it."""
-        scratch = self.context.launch.scratch
-        roots = [scratch.root] if scratch else []
-        for folder in (*roots, self.context.folder):
-            shutil.rmtree(folder, ignore_errors=True)

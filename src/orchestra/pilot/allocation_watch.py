@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from math import inf
 from time import monotonic
 
+from orchestra.domain.human import listed
 from orchestra.domain.pools import ending
+from orchestra.pilot import lent_files
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.lent import LentState
 from orchestra.pilot.outcomes import ALLOCATION
@@ -41,6 +44,9 @@ class AllocationWatch:
         self._read_at, self._is_reading = 0.0, False
         self._busy_at, self._is_asking = monotonic(), False
         self._ending: tuple[str, float] | None = None
+        context.workers.submit(
+            partial(lent_files.remove_left, context.folder), self._removed, log.error, lane="left"
+        )
         self.dies_at = inf
         """When everything in the allocation is killed, by the monotonic clock."""
 
@@ -48,6 +54,10 @@ class AllocationWatch:
         """Look at the end, and whether there is anything to do; return the next wake-up."""
         self._end_others()
         return min(self._read(now), self._end(now), self._leave_idle(now))
+
+    def _removed(self, names: list[str]) -> None:
+        if names:
+            log.info("removed what killed pilots have left here: %s", listed(names))
 
     # The end
 

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from orchestra.pilot.lent import Lent
     from orchestra.pools.engines.inside import Inside
 
-COPY = "allocation.json"
-"""The copy in the pilot's folder."""
-
 
 @dataclass(frozen=True, slots=True)
 class AllocationFile:
@@ -83,6 +80,8 @@ def _parse(record: Mapping[str, Any]) -> AllocationFile:
 
 def keep_copy(file: AllocationFile, folder: Path) -> Path:
     """Write the file into a pilot's folder, which only its account can access."""
+    from orchestra.pilot.lent_files import COPY
+
     path, beside = folder / COPY, folder / f"{COPY}.new"
     record = {name: getattr(file, name) for name in AllocationFile.__slots__}
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
