@@ -95,7 +95,9 @@ def test_back_off_says_what_slurm_said_and_until_when(back_off: BackOff, words: 
     later = replace(back_off, not_before=NOW + timedelta(minutes=4), trouble="no such QOS")
     assert said(replace(POOL, back_off=later)) == [f"{words} It submits the next one in 4 min."]
     over = replace(later, not_before=NOW - timedelta(minutes=1))
-    assert said(replace(POOL, back_off=over)) == []
+    assert said(replace(POOL, back_off=over)) == [
+        "Pool long starts a pilot when such jobs are ready."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,9 @@ def test_an_engine_that_does_not_answer() -> None:
 
 def test_a_pool_without_a_time_limit_is_not_too_short() -> None:
     endless = replace(POOL, limits=PoolLimits())
-    assert said(endless, replace(NEED, seconds=10**6)) == []
+    assert said(endless, replace(NEED, seconds=10**6)) == [
+        "Pool long starts a pilot when such jobs are ready."
+    ]
 
 
 def test_the_state_of_a_pool_in_one_word() -> None:

@@ -13,6 +13,7 @@ from orchestra.domain.models.placement import ANYWHERE
 from orchestra.domain.models.pools import Pool
 from orchestra.domain.offers import Need
 from orchestra.domain.pools import pool_text
+from orchestra.domain.pools.decision_text import NOTHING_WAITS
 from orchestra.domain.pools.ready import Ready
 from orchestra.domain.pools.shape import Shape
 from orchestra.domain.wording import Sentence
@@ -71,8 +72,16 @@ def _why_none_comes(pool: Pool, now: datetime) -> Iterator[Sentence]:
         reasons = pool_text.reasons(pending)
         says = f"; {pool.engine.capitalize()} says: {reasons}" if reasons else ""
         yield f"{count(len(pending), 'allocation')} of pool {pool.name} {wait}{says}."
-    elif pool.decision and pool.decision.why and not told:
-        yield sentence(f"Pool {pool.name}: {pool.decision.why}")
+    elif not told:
+        yield _decided(pool)
+
+
+def _decided(pool: Pool) -> str:
+    """Return the latest decision, unless it is older than the job."""
+    why = pool.decision.why if pool.decision else ""
+    if why in ("", NOTHING_WAITS):
+        return f"Pool {pool.name} starts a pilot when such jobs are ready."
+    return sentence(f"Pool {pool.name}: {why}")
 
 
 def _misfit(prospect: Prospect, need: Need) -> str:
