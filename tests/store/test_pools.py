@@ -11,9 +11,11 @@ import pytest
 from orchestra.domain.errors import AlreadyExists, BadInput, NotAllowed, NotFound, Refused
 from orchestra.domain.models.pools import AllocationState, AtStake, Decision, PoolSettings
 from orchestra.services.pools import pools
+from orchestra.store.driver.columns import Ints
 from orchestra.store.pools import allocations
 from orchestra.store.pools import pools as store
 from support.people import as_admin, caller
+from support.plans import plan
 
 
 def allocation(conn: psycopg.Connection, pool: str, state: str = "PENDING") -> UUID:
@@ -220,3 +222,30 @@ def test_the_usual_wait_is_that_of_the_last_that_started_lately(conn: psycopg.Co
     assert allocations.usual_wait(conn, pool.id) == pytest.approx(20)
     conn.execute("update allocation set started_at = started_at - interval '2 hours'")
     assert allocations.usual_wait(conn, pool.id) is None
+
+
+def test_old_allocations_and_nodes_cost_nothing(conn: psycopg.Connection) -> None:
+    """What a pool's process reads every second, and what a list of pools and a page read."""
+    pool = pools.create(conn, caller(conn), "long", "slurm")
+    conn.execute(
+        "insert into allocation (id, pool_id, engine_id, state, submitted_at, ended_at)"
+        " select gen_random_uuid(), %s, n, case when n > 5 then 'ENDED' else 'PENDING' end,"
+        " now() - make_interval(secs => n), case when n > 5 then now() end from generate_series(1, 20000) n",
+        [pool.id],
+    )
+    conn.execute(
+        "insert into node (name, allocation_id, pool_id, cpu_enabled, cpu_max, gpu_enabled, gpu_max)"
+        " select 'long-' || engine_id, id, pool_id, 1, 1, 0, 0 from allocation"
+    )
+    conn.execute("analyze")
+    live = plan(
+        conn, f"{store.SQL.select_allocations}\n{store.SQL.live}", {"pools": Ints([pool.id])}
+    )
+    assert {"allocation_live", "node_of_allocation"} <= live.indexes
+    assert live.buffers < 100, live.buffers
+    latest = plan(
+        conn, f"{store.SQL.select_allocations}\n{store.SQL.latest}", {"pool": pool.id, "limit": 5}
+    )
+    assert "allocation_of_pool" in latest.indexes
+    assert latest.buffers < 100, latest.buffers
+    assert len(pools.get(conn, "long").live) == 5
