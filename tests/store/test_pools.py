@@ -93,6 +93,20 @@ def test_only_the_owner_and_admins_change_a_pool(conn: psycopg.Connection) -> No
     pools.pause(conn, bob, "long")
 
 
+def test_a_pool_that_was_given_to_somebody_runs_in_their_account_only_once_they_resume_it(
+    conn: psycopg.Connection,
+) -> None:
+    as_admin(conn, "root")
+    bob, carl = caller(conn, "bob"), caller(conn, "carl")
+    pools.create(conn, bob, "long", "slurm")
+    assert pools.change(conn, bob, "long", owner="bob").paused_at is None
+    given = pools.change(conn, bob, "long", PoolSettings(sbatch=("--exclusive",)), owner="carl")
+    assert (given.owner, given.paused_by, given.pause_reason) == ("carl", "bob", "given to carl")
+    with pytest.raises(NotAllowed):
+        pools.resume(conn, bob, "long")
+    assert pools.resume(conn, carl, "long")
+
+
 def test_a_pause_says_who_and_why(conn: psycopg.Connection) -> None:
     ana = caller(conn)
     pools.create(conn, ana, "long", "slurm")

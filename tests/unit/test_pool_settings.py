@@ -166,6 +166,10 @@ def test_words_for_sbatch_are_joined_with_their_values() -> None:
             "--export=ALL",
             "--export cannot be in --sbatch: pilots need the variables of the process that submits them.",
         ),
+        (
+            "--container-image=x.sif",
+            "--container-image cannot be in --sbatch: pilots run outside of containers; a task may have an image.",
+        ),
         ("--mem=4G", "--mem cannot be in --sbatch: use --memory."),
         ("-t10", "-t cannot be in --sbatch: use --walltime."),
         ("-p", "-p cannot be in --sbatch: use --partition."),

@@ -62,7 +62,7 @@ def _in_a_line(pool: Pool) -> str:
 def set_arguments(parser: Parser) -> None:
     name_argument(parser)
     setting_arguments(parser)
-    parser.add_argument("--owner", metavar="USER", help="give the pool to this user")
+    parser.add_argument("--owner", metavar="USER", help="give the pool to this user, paused")
 
 
 def set_(ctx: Context) -> None:

@@ -85,6 +85,8 @@ class PoolDuty:
         self.name, self._means, self._clock = name, means, clock
         self._term = terms.TermHolder(leader.duty_of_pool(name), name=means.who)
         self.is_over = False
+        self._refused: str | None = ""
+        """Whose pool this process was not allowed to run last; "" for nobody's, None for the admins'."""
         self._forget()
 
     def _forget(self) -> None:
@@ -129,10 +131,12 @@ class PoolDuty:
             return self._term.seconds_until_free()
         if not self._means.may_run(pool.owner):
             self._term.resign()
-            log.warning(
-                "%s: it belongs to %s, and is not run by %s", pool.name, pool.owner, self._means.who
-            )
+            if self._refused != pool.owner:
+                self._refused = pool.owner
+                whose, who = pool.owner or "the admins", self._means.who
+                log.warning("%s: it belongs to %s, and is not run by %s", pool.name, whose, who)
             return terms.TERM_SECONDS
+        self._refused = ""
         return self._serve(pool)
 
     def _serve(self, pool: Pool) -> float:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from errno import EPERM
 from pathlib import Path
 from uuid import UUID
 
@@ -46,9 +47,11 @@ class AllocationFiles:
         """Write the configuration of an allocation's pilots; a reader finds all of it, or no file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written, or the folder is another account's.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._folder.stat().st_uid != os.geteuid():
+            raise PermissionError(EPERM, "it belongs to another account", str(self._folder))
         self._folder.chmod(0o700)
         path = self.configuration(allocation)
         beside = path.with_suffix(".part")

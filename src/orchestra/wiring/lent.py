@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -60,10 +61,15 @@ def read(path: Path) -> AllocationFile:
     """Read the file; what a later version has added is left out.
 
     Raises:
-        ConfigurationError: there is none, or it is not one of an allocation.
+        ConfigurationError: there is none, or it is not one of an allocation, or another account could have written it:
+            whoever chooses the database chooses what runs.
     """
     try:
-        return _parse(json.loads(path.read_bytes()))
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o022:
+                raise ConfigurationError(f"{path} could be another account's.")
+            return _parse(json.load(file))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

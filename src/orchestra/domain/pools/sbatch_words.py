@@ -48,6 +48,7 @@ _RESERVED = {
     "array": "a pool submits single jobs, as many as it needs",
     "chdir": "jobs have folders of their own",
     "clusters": "a pool belongs to one cluster: set SLURM_CLUSTERS where its process runs",
+    "container": "pilots run outside of containers; a task may have an image",
     "dependency": "a pilot must not wait for other jobs",
     "error": _ITS_FILES,
     "export": _ITS_VARIABLES,
@@ -141,6 +142,8 @@ def _wrong(word: str) -> Sentence | None:
 def _long(word: str) -> tuple[str, str]:
     """Return an option as it was typed, without its value, and the full name of the reserved one that it may be."""
     name = word[2:].partition("=")[0]
+    if name.startswith("container"):  # those of Slurm, and of plug-ins such as Pyxis
+        return f"--{name}", "container"
     reserved = (*_HAS_OPTION, *_RESERVED)
     full = next((each for each in reserved if each.startswith(name)), "")
     return f"--{name}", name if name in reserved else full

@@ -91,7 +91,8 @@ def change(
 ) -> Pool:
     """Change a pool; allocations that exist stay as they are.
 
-    Where something else is asked of the engine, what it said about the earlier request is forgotten.
+    Where something else is asked of the engine, what it said about the earlier request is forgotten. A pool that is
+    given to somebody else is paused until they resume it, since it is run with the rights of their Unix account.
 
     Raises:
         NotFound: there is no pool, or no user, with that name.
@@ -108,6 +109,8 @@ def change(
         if owner is not None:
             store.set_owner(conn, pool.id, users.get(conn, owner).id)
         store.add_event(conn, pool.id, None, None, caller.name, "changed")
+        if owner is not None and owner not in (caller.name, pool.owner):
+            store.pause(conn, pool.id, caller.name, f"given to {owner}")
         channels.notify(conn, channels.POOL, name)
 
     in_transaction(conn, work)
