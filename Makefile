@@ -30,7 +30,7 @@ versions: ## test the lowest and newest allowed versions, and other Pythons (PYT
 ordeal:  ## test with random failures (kill -9 and worse) for SECONDS (300); SEED=n repeats a run
 	@tools/setup dev
 	@PYTHONPATH=tests $(BIN)/python -m ordeal.run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(ROUND),--round $(ROUND)) $(if $(MISHAPS),--mishaps $(MISHAPS)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
+		$(if $(ROUND),--round $(ROUND)) $(if $(filter yes,$(POOLS)),--pools) $(if $(MISHAPS),--mishaps $(MISHAPS)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
 
 bench:   ## measure speed and scale beside other programs (40 minutes); writes docs/performance.md
 	@tools/setup bench

@@ -1,12 +1,15 @@
-"""Runs ordeals one after the other: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--restore]`."""
+"""Runs ordeals one after the other: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--pools]`."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 from time import monotonic
 
+from ordeal import pool_plan
+from ordeal.pool_trial import PoolOrdeal
 from ordeal.schedule import ROUND, Schedule, plan
 from ordeal.seeds import KEPT, MISHAPS
 from ordeal.trial import Ordeal
@@ -15,6 +18,8 @@ from ordeal.trial import Ordeal
 def main() -> int:
     options = _options()
     ends = monotonic() + options.seconds
+    if options.pools:
+        return _hold_pools(options, ends)
     if options.seed is not None:
         return _hold(options, options.seed, options.round, options.restore, options.mishaps)
     for seed, seconds, restore in KEPT if options.mishaps is None else ():
@@ -50,6 +55,11 @@ def _options() -> argparse.Namespace:
         type=float,
         help="faults of the network per second (cut, garbled, repeated, silent), and no others",
     )
+    parser.add_argument(
+        "--pools",
+        action="store_true",
+        help="of pools on a real Slurm, which this machine must have",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not show every step")
     return parser.parse_args()
 
@@ -68,6 +78,20 @@ def _hold(
     if verdict.violations:
         print(f"again: {_again(schedule, restore)}")
     return int(bool(verdict.violations))
+
+
+def _hold_pools(options: argparse.Namespace, ends: float) -> int:
+    seeds = itertools.repeat(0) if options.seed is None else iter([options.seed])
+    for given in seeds:
+        if not given and monotonic() > ends:
+            break
+        seed = given or random.randrange(1, 1_000_000)
+        print(f"# make ordeal POOLS=yes SEED={seed} ROUND={options.round:g}", flush=True)
+        verdict = PoolOrdeal(pool_plan.plan(seed, options.round), loud=not options.quiet).run()
+        print(verdict, flush=True)
+        if verdict.violations:
+            return 1
+    return 0
 
 
 def _again(schedule: Schedule, restore: bool | None) -> str:

@@ -101,25 +101,25 @@ def plan(
     nodes = dice.choice((1, 2, 2, 3))
     small_disk = dice.random() < 0.5
     tasks, steps = [], []
-    for number, at in enumerate(_moments(dice, seconds, 1.8)):
-        tasks.append(_task(dice, f"t{number}"))
+    for number, at in enumerate(moments(dice, seconds, 1.8)):
+        tasks.append(a_task(dice, f"t{number}"))
         steps.append(Step(at, "submit", {"task": number}))
     if mishaps:
         steps += _lies(random.Random(f"network {seed}"), seconds, mishaps, nodes)
     elif not calm:
         long = random.Random(f"long {seed}")
-        for at in _moments(long, seconds, 6.0, first=1.0):
+        for at in moments(long, seconds, 6.0, first=1.0):
             steps.append(Step(at, "submit", {"task": len(tasks)}))
             tasks.append(_long_task(long, f"t{len(tasks)}"))
         rush = random.Random(f"rush {seed}")
-        for at in _moments(rush, seconds, 8.0, first=2.0):
+        for at in moments(rush, seconds, 8.0, first=2.0):
             steps.append(Step(at, "submit", {"task": len(tasks)}))
             tasks.append(_rush(rush, f"t{len(tasks)}"))
-        steps += [_zombie(long, at, nodes) for at in _moments(long, seconds, 12.0, first=6.0)]
+        steps += [_zombie(long, at, nodes) for at in moments(long, seconds, 12.0, first=6.0)]
         # Every other thousand of seeds injects faults before the system has recovered from the last one.
-        for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
+        for at in moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
             steps += _harm(dice, at, nodes, small_disk)
-        for at in _moments(dice, seconds, 1.6, first=2.0):
+        for at in moments(dice, seconds, 1.6, first=2.0):
             steps.append(_wish(dice, at))
         chance = dice.random() < 0.3
         if chance if restore is None else restore:
@@ -130,15 +130,14 @@ def plan(
     return Schedule(seed, seconds, nodes, small_disk, tuple(made), tuple(steps), mishaps)
 
 
-def _moments(
-    dice: random.Random, seconds: float, mean: float, *, first: float = 0.0
-) -> list[float]:
-    moments, at = [], first
+def moments(dice: random.Random, seconds: float, mean: float, *, first: float = 0.0) -> list[float]:
+    """Return moments that are `mean` seconds apart on average."""
+    found, at = [], first
     while at < seconds:
-        moments.append(round(at, 2))
+        found.append(round(at, 2))
         least = min(0.2, mean / 2)
         at += dice.uniform(least, 2 * mean - least)
-    return moments
+    return found
 
 
 # Work
@@ -165,7 +164,8 @@ def _resources(dice: random.Random, queue: str) -> Resources:
     )
 
 
-def _task(dice: random.Random, name: str) -> TaskPlan:
+def a_task(dice: random.Random, name: str) -> TaskPlan:
+    """Return a task of a random kind."""
     kind = dice.choice(
         (
             "quick",
@@ -276,9 +276,9 @@ def _net(dice: random.Random, at: float, node: int) -> list[Step]:
 
 def _lies(dice: random.Random, seconds: float, mishaps: float, nodes: int) -> list[Step]:
     """Return the faults of an unreliable network, and the requests of people during them."""
-    moments = _moments(dice, seconds, 1 / mishaps, first=2.0)
-    wishes = _moments(dice, seconds, 1.6, first=2.0)
-    return [_mishap(dice, at, nodes) for at in moments] + [_wish(dice, at) for at in wishes]
+    lies = moments(dice, seconds, 1 / mishaps, first=2.0)
+    wishes = moments(dice, seconds, 1.6, first=2.0)
+    return [_mishap(dice, at, nodes) for at in lies] + [_wish(dice, at) for at in wishes]
 
 
 def _mishap(dice: random.Random, at: float, nodes: int) -> Step:

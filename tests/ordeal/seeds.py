@@ -14,6 +14,9 @@ MISHAPS = 4.0
 UNRELIABLE_NETWORK = (77, 10.0)
 """The seed and the seconds of an unreliable network that `make test` runs as well."""
 
+POOLS = (1,)
+"""Seeds of ordeals of a pool on a real Slurm that `make test` runs."""
+
 KEPT: dict[tuple[int, float, bool | None], str] = {
     **SHORT,
     (

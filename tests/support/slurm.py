@@ -88,7 +88,8 @@ class Slurm:
         """Return what helps to understand a failure."""
         queue = self("squeue", "-t", "all", "-o", "%i %j %T %r %N %e", check=False)
         log = (self.folder / "log" / "slurmctld.log").read_text().splitlines()
-        return "\n".join(["", queue, self("sinfo", "-N", check=False), *log[-20:]])
+        told = [line for line in log if " JobId=" in line or "node" in line.lower()]
+        return "\n".join(["", queue, self("sinfo", "-N", check=False), *told[-20:]])
 
     # Nodes
 
@@ -132,6 +133,14 @@ class Slurm:
     def controller(self) -> int:
         """The process id of slurmctld."""
         return int((self.folder / "run" / "slurmctld.pid").read_text())
+
+    @property
+    def has_controller(self) -> bool:
+        """Whether slurmctld is there; it may hang."""
+        try:
+            return _runs(self.controller)
+        except (OSError, ValueError):
+            return False
 
     def stop_controller(self) -> None:
         """End slurmctld, which keeps its state for the next one; jobs go on."""
