@@ -19,6 +19,7 @@ BENCHMARKS = (
     "small_tasks",
     "scale",
     "simulate",
+    "pools_simulated",
     "idle",
     "streams",
     "pages",

@@ -41,15 +41,15 @@ def _there(
 
 def _one(number: int, state: AllocationState, ends_in: float | None) -> Allocation:
     serves = state is SERVING
-    at = NOW - timedelta(hours=1) + timedelta(minutes=number)
+    at = NOW - timedelta(minutes=10) + timedelta(seconds=number)
     return Allocation(
         UUID(int=number),
         "p",
         str(number),
         state,
         at,
-        started_at=at if serves else None,
-        first_job_at=at if serves else None,
+        started_at=NOW - timedelta(hours=1) if serves else None,
+        first_job_at=NOW - timedelta(hours=1) if serves else None,
         ends_at=None if ends_in is None else NOW + timedelta(seconds=ends_in),
         pilots=(f"p-{number}-h",) if serves else (),
         running=1 if serves else 0,
@@ -365,11 +365,21 @@ def test_what_is_not_needed_for_a_minute_is_withdrawn_the_youngest_first() -> No
     there = _there(PENDING, PENDING, PENDING, SUBMITTING)
     first = decide(_situation(there=there))
     assert (first.withdraw, first.surplus_since) == ((), NOW)
-    assert first.why == "3 pending allocations have no work left, and are withdrawn after a minute."
+    assert first.why == "3 pending allocations have no work left, and are withdrawn if that lasts."
     lasting = _situation(there=there, surplus_since=NOW - timedelta(seconds=59))
     assert decide(lasting).withdraw == ()
     last = decide(replace(lasting, surplus_since=NOW - timedelta(seconds=60)))
     assert last.withdraw == (UUID(int=2), UUID(int=1), UUID(int=0))
+
+
+@pytest.mark.parametrize(("waited", "lasts"), [(601, 60), (1200, 120), (6000, 600), (86400, 600)])
+def test_what_has_waited_long_is_kept_longer(waited: int, lasts: int) -> None:
+    there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(seconds=waited))]
+    there += [replace(_one(1, PENDING, None), submitted_at=NOW)]
+    since = NOW - timedelta(seconds=lasts)
+    early = _situation(there=there, surplus_since=since + timedelta(seconds=0.5))
+    assert not decide(early).withdraw
+    assert len(decide(replace(early, surplus_since=since - timedelta(seconds=0.2))).withdraw) == 2
 
 
 def test_only_as_many_are_withdrawn_as_are_not_needed() -> None:

@@ -89,7 +89,7 @@ def _run(simulation: PoolSimulation, until: float = LONG_ENOUGH) -> None:
         _check(simulation, situation, decision)
         gone_at = None if simulation.has_work else (gone_at or simulation.now)
         pending = sum(each.state is AllocationState.PENDING for each in situation.allocations)
-        if gone_at is not None and simulation.now > gone_at + 60 + PERIOD + POLL:
+        if gone_at is not None and simulation.now > gone_at + 600 + PERIOD + POLL:
             assert pending - len(decision.withdraw) <= simulation.limits.min_pilots, "work is gone"
         if simulation.limits.min_pilots and not simulation.has_work:
             break

@@ -12,6 +12,9 @@ from orchestra.domain.pools.demand import wanted
 
 SURPLUS_LASTS = timedelta(seconds=60)
 """How long there must have been too many pending allocations before the youngest are withdrawn."""
+PART_OF_WAIT, LONGEST = 0.1, timedelta(minutes=10)
+"""The part of the time that the oldest of them has waited which that must last at least, and at most that long: who
+withdraws it while ten jobs test a large task waits once more for the rest."""
 
 
 def decide(situation: Situation) -> Decision:
@@ -30,10 +33,18 @@ def decide(situation: Situation) -> Decision:
     submit, why = _submission(situation, have, need, more)
     surplus = max(0, min(have.serving + have.coming - keep, len(have.pending)))
     since = (situation.surplus_since or situation.now) if surplus else None
-    withdraw = have.pending[:surplus] if since and situation.now - since >= SURPLUS_LASTS else ()
+    withdraw = (
+        have.pending[:surplus] if since and situation.now - since >= _patience(situation) else ()
+    )
     if surplus:
         why = text.surplus(surplus)
     return Decision(submit, withdraw, need, why, since)
+
+
+def _patience(situation: Situation) -> timedelta:
+    waits = [each.submitted_at for each in situation.allocations if each.state.is_waiting]
+    longest = max((situation.now - at for at in waits), default=timedelta())
+    return max(SURPLUS_LASTS, min(LONGEST, PART_OF_WAIT * longest))
 
 
 def _within(situation: Situation, allocations: int) -> int:

@@ -17,8 +17,8 @@ ONE_AT_A_TIME = (
 def surplus(allocations: int) -> str:
     """Return that allocations wait in the queue for which no work is left."""
     if allocations == 1:
-        return "1 pending allocation has no work left, and is withdrawn after a minute."
-    return f"{allocations} pending allocations have no work left, and are withdrawn after a minute."
+        return "1 pending allocation has no work left, and is withdrawn if that lasts."
+    return f"{allocations} pending allocations have no work left, and are withdrawn if that lasts."
 
 
 def all_there(situation: Situation, have: Census) -> str:
