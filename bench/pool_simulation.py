@@ -243,8 +243,9 @@ class PoolSimulation:
         """Return what a pilot does: the seconds that are left in its jobs, and in those that it is about to take."""
         left = begun.get(held.number, 0.0)
         for job in held.jobs.values():
-            typical = self.tasks[job.task].typical(self.now) or 0.0
-            left += max(0.0, typical - (self.now - job.began)) * self._size(job)
+            age, task = self.now - job.began, self.tasks[job.task]
+            typical = task.typical(self.now) or 0.0
+            left += (max(0.0, typical - age) if task.done else age) * self._size(job)
         able = frozenset(number for number in tasks if self._in_time(self.tasks[number], held))
         return ServingRoom(1.0, able, left / self.slots, self._left(held) - MARGIN)
 
@@ -273,7 +274,7 @@ class PoolSimulation:
                     )
                     waiting -= idle
             if waiting:
-                loads.append(Load(number, waiting, fit, typical))
+                loads.append(Load(number, waiting, fit, typical, task.done > 0))
         return loads, begun
 
     def _free(self, held: Held) -> int:

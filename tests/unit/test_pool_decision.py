@@ -300,7 +300,7 @@ def test_at_most_max_pending_wait_in_the_queue() -> None:
         _situation(_jobs(9, 600), there=(*there, *_there(PENDING, STARTING, first=7)))
     )
     assert (decision.submit, decision.need) == (0, 9)
-    assert decision.why == "4 allocations of at most 4 wait in the queue."
+    assert decision.why == "4 allocations wait in the queue, and at most 4 may."
 
 
 def test_at_most_max_pilots_exist() -> None:
@@ -420,6 +420,9 @@ def test_nothing_is_withdrawn_that_jobs_may_need_which_nobody_has_measured() -> 
     assert decide(_situation(_jobs(2, None), there=there, surplus_since=late)).withdraw == (
         UUID(int=2),
     )
+    begun = replace(_jobs(3, 5), is_measured=False)
+    assert decide(_situation(begun, there=there, surplus_since=late)).withdraw == ()
+    assert len(decide(_situation(_jobs(3, 5), there=there, surplus_since=late)).withdraw) == 2
 
 
 def test_a_lower_limit_withdraws_what_is_above_it() -> None:

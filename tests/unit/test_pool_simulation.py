@@ -78,7 +78,8 @@ def _check(simulation: PoolSimulation, situation: Situation, decision: Decision)
         assert waiting or len(real) < limits.min_pilots, "free slots suffice"
     if situation.back_off.not_before and situation.now < situation.back_off.not_before:
         assert not decision.submit
-        if len(situation.allocations) < decision.need:
+        waiting = sum(each.state.is_waiting for each in situation.allocations)
+        if len(situation.allocations) < decision.need and waiting < limits.max_pending:
             assert "Slurm says" in decision.why
     assert decision.why
 

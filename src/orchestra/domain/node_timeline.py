@@ -20,10 +20,16 @@ from orchestra.domain.resources import WHOLE, Request, Room
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A job on a node, and the seconds until it is expected to end; infinity if unknown."""
+    """A job on a node.
+
+    Args:
+        seconds_left: until it is expected to end; infinity if unknown.
+        guess: the same, but as long again as it has run where nothing is known; None for `seconds_left`.
+    """
 
     request: Request
     seconds_left: float = inf
+    guess: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +71,15 @@ def seconds_left(
     p95: float | None = None,
     walltime: float | None = None,
     timeout: float | None = None,
+    unknown: float = inf,
 ) -> float:
-    """Return the seconds until a job of some age is expected to end; infinity if unknown.
+    """Return the seconds until a job of some age is expected to end; `unknown` if no usual time is known.
 
     The first of the usual times that it has not reached yet counts. Beyond all of them, it is expected to take as long
     again, up to its timeout.
     """
     known = [seconds for seconds in (typical, p95, walltime) if seconds is not None]
-    left = next((seconds - age for seconds in known if seconds > age), age if known else inf)
+    left = next((seconds - age for seconds in known if seconds > age), age if known else unknown)
     return left if timeout is None else max(0.0, min(left, timeout - age))
 
 

@@ -181,12 +181,14 @@ class Load:
         fit: how many of them an allocation runs at a time; at least 1.
         typical: seconds that a job takes; while none has ended, the age of the oldest one that runs, since it takes at
             least that; None while none has started.
+        is_measured: a job has ended.
     """
 
     task: int
     jobs: int
     fit: int
     typical: float | None = None
+    is_measured: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ def all_there(situation: Situation, have: Census) -> str:
 
 def all_pending(have: Census, limits: PoolLimits) -> str:
     """Return that as many allocations wait in the queue as may wait there."""
-    return f"{count(have.waiting, 'allocation')} of at most {limits.max_pending} wait in the queue."
+    wait = "waits" if have.waiting == 1 else "wait"
+    return f"{count(have.waiting, 'allocation')} {wait} in the queue, and at most {limits.max_pending} may."
 
 
 def backs_off(back_off: BackOff) -> str:

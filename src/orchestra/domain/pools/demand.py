@@ -65,7 +65,7 @@ def wanted(situation: Situation, *, patient: bool = True) -> int:
 
     Args:
         patient: an allocation first waits in the engine's queue, and has then work for `min_work` seconds; otherwise it
-            starts at once, half of that is enough, and jobs that nobody has measured are long. That is what a pending
+            starts at once, half of that is enough, and jobs of which none has ended are long. That is what a pending
             one may be worth: were both the same, small changes would have some submitted and withdrawn in turn.
     """
     min_work = situation.limits.min_work * (1.0 if patient else 0.5)
@@ -91,10 +91,17 @@ def _probes(situation: Situation, min_work: float) -> int:
 
 
 def _measured(loads: Iterable[Load], unmeasured: float | None) -> list[Jobs]:
-    """Return the jobs of these loads; `unmeasured` is how long others take, or None to leave them out."""
+    """Return the jobs of these loads.
+
+    Args:
+        unmeasured: how long jobs take at least of which none has ended; None: as long as the first one has run, and
+            those of which none has started are left out.
+    """
     found = []
     for load in loads:
-        typical = unmeasured if load.typical is None else load.typical
+        typical = load.typical
+        if unmeasured is not None and not (load.is_measured and typical is not None):
+            typical = max(typical or 0.0, unmeasured)
         if typical is not None and load.jobs > 0:
             seconds = max(SHORTEST, typical)
             found.append(Jobs(load.task, load.jobs / max(1, load.fit) * seconds, seconds))

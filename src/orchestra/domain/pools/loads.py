@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 
 from orchestra.domain.allowance import Allowance
 from orchestra.domain.models.pools import Load, ServingRoom
@@ -66,7 +65,7 @@ def waiting(
         fit = shape.fit(task) if jobs or not has_work else 0
         has_work = has_work or fit > 0
         if fit and jobs:
-            loads.append((task, Load(task.task, jobs, fit, task.typical)))
+            loads.append((task, Load(task.task, jobs, fit, task.typical, task.is_measured)))
     serving = tuple(line.at_work(loads))
     return Waiting(tuple(load for _, load in loads), serving, has_work)
 
@@ -121,7 +120,7 @@ class _Line:
         count = min(jobs, room.count(task.request))
         if count:
             rest = room.after(task.request, count)
-            self._begun.setdefault(host, []).append((task.request, count, task.typical or inf))
+            self._begun.setdefault(host, []).append((task.request, count, task.typical or 0.0))
             if rest.cpus > 0 or any(device.milli > 0 for device in rest.devices):
                 self._free[host] = rest
             else:
@@ -153,7 +152,10 @@ class _Line:
 
     def _seconds_left(self, host: Host) -> float:
         """Return the seconds until a place on a node is free, on average over its places."""
-        jobs = [(job.request, 1, job.seconds_left) for job in host.running]
+        jobs = [
+            (job.request, 1, job.seconds_left if job.guess is None else job.guess)
+            for job in host.running
+        ]
         taken = total = 0.0
         for request, count, seconds in [*jobs, *self._begun.get(host.id, ())]:
             part = count * _part(request, host.capacity)

@@ -15,6 +15,7 @@ class Ready:
     Args:
         seconds: the longest time that a job takes, with its grace, as far as is known; None if unknown.
         typical: seconds that a job takes, or that the first one has run so far; None if none has started.
+        is_measured: a job has ended.
         placement: where it may run; None for anywhere.
     """
 
@@ -26,6 +27,7 @@ class Ready:
     jobs: int
     seconds: float | None = None
     typical: float | None = None
+    is_measured: bool = True
     placement: Placement | None = None
 
 

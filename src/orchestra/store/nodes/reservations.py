@@ -71,7 +71,13 @@ def _jobs(row: Mapping[str, Any]) -> list[tuple[float, Running]]:
         "walltime": row["walltime"],
         "timeout": row["timeout"],
     }
-    return [(age, Running(request, seconds_left(age, **times))) for age in row["ages"]]
+    return [
+        (
+            age,
+            Running(request, seconds_left(age, **times), seconds_left(age, unknown=age, **times)),
+        )
+        for age in row["ages"]
+    ]
 
 
 def _serving(row: Mapping[str, Any], running: Sequence[tuple[float, Running]]) -> ServingNode:

@@ -58,6 +58,7 @@ def _ready(row: Mapping[str, Any], queue: Queue, claimed: int, age: float | None
         ),
         seconds_at_most(row["walltime"], row["timeout"], row["p95_seconds"], row["grace"]),
         age if row["typical_seconds"] is None else row["typical_seconds"],
+        row["typical_seconds"] is not None,
     )
     return ReadyRow(task, row["placement_id"], row["is_limited"])
 
