@@ -82,6 +82,8 @@ def test_a_paused_pool_says_by_whom_and_why() -> None:
         'Pool long was paused 3 h ago by bob: "moving". maestro pool resume long ends that.'
     ]
     assert not is_coming([Prospect(paused, shape_of(paused), NOW)], NEED)
+    refused = BackOff(refusals=1, not_before=NOW + timedelta(minutes=1), trouble="no")
+    assert len(said(replace(paused, back_off=refused))) == 1, "it waits for a person, not for that"
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,14 @@ def _allocations(title: str, allocations: list[Allocation], now: datetime) -> It
 
 
 def _allocation(each: Allocation, now: datetime) -> str:
-    parts = [each.engine_id or "not submitted yet", each.state.value.lower()]
+    missing = "never accepted" if each.ended_at else "not accepted yet"
+    parts = [each.engine_id or missing, each.state.value.lower()]
     said = [word for word in (each.word, each.reason) if word and word != "None"]
-    parts += [f'the engine says "{listed(said)}"'] if said and not each.pilots else []
+    parts += (
+        [f'the engine {"said" if each.ended_at else "says"} "{listed(said)}"']
+        if said and not each.pilots
+        else []
+    )
     parts += [wait_of(each, now)] if each.state.is_waiting else [life_of(each, now)]
     parts += [listed(each.pilots, most=3)] if each.pilots else []
     parts += [count(each.running, "job")] if each.running else []

@@ -122,7 +122,7 @@ def obstacles(pool: Pool, now: datetime) -> Iterator[Sentence]:
         since = duration(max(1.0, (now - pool.silent_since).total_seconds()))
         why = f": {pool.silence}" if pool.silence else ""
         yield sentence(f"{pool.engine.capitalize()} has not answered for {since}{why}")
-    if backs_off(pool, now):
+    if backs_off(pool, now) and not pool.paused_at:
         yield back_off_in_words(pool, now)
 
 
