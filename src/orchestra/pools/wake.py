@@ -26,8 +26,13 @@ class Alarm:
             os.write(self._writer, b"w")
 
     def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+        reader, writer, self._writer = (
+            self._reader,
+            self._writer,
+            -1,
+        )  # a thread may still call `wake`
+        os.close(reader)
+        os.close(writer)
 
     def wait(
         self, conn: psycopg.Connection, seconds: float, is_stopped: Callable[[], bool]

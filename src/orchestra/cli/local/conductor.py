@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from orchestra.cli.local.connection import database
+from orchestra.cli.local.stopping import stopped_by_signals
 from orchestra.cli.registry import Verb
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ def _run(ctx: Context) -> None:
     from orchestra.wiring.identity import host_name
     from orchestra.wiring.pools import run_own_pools
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stopped_by_signals()
     with database(ctx):
         pass  # to report an error of the database now
     name = NAMED.format(host=host_name())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local.connection import caller, database
+from orchestra.cli.local.stopping import stopped_by_signals
 from orchestra.domain import human
 from orchestra.domain.errors import NotAllowed, OrchestraError
 
@@ -44,7 +44,7 @@ def run(ctx: Context) -> None:
     with database(ctx) as conn:
         names = _checked(ctx, conn, serving)
         cluster = admin.cluster_id(conn)
-    stop = _stopped_by_signals()
+    stop = stopped_by_signals()
     conductor = _conductor(ctx, stop)
     ctx.out.note(
         f"Submitting for {human.listed(names)}. Ctrl-C ends this process; allocations and their jobs go on without it."
@@ -60,13 +60,6 @@ def run(ctx: Context) -> None:
 
 STOP_SECONDS = 4.0
 """Seconds in which the conductor may release its term."""
-
-
-def _stopped_by_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _conductor(ctx: Context, stop: threading.Event) -> threading.Thread:
