@@ -207,6 +207,42 @@ def test_jobs_that_a_node_has_claimed_do_not_wait(demand: Demand) -> None:
     assert demand.loads == [(task, 4, 4)]
 
 
+def test_what_another_pool_has_on_its_way_counts_for_a_while(demand: Demand) -> None:
+    conn = demand.world.conn
+    pools.create(conn, caller(conn), "other", "slurm", PoolSettings(cpus=6))
+    conn.execute(
+        "insert into allocation (id, pool_id, state) "
+        "select gen_random_uuid(), id, 'PENDING' from pool where name = 'other'"
+    )
+    task = demand.task(10)
+    assert demand.loads == [(task, 10, 4)], "the older pool submits first"
+    conn.execute("update allocation set state = 'STARTING', started_at = now()")
+    assert demand.loads == [(task, 4, 4)]
+    conn.execute("update allocation set started_at = now() - interval '3 minutes'")
+    assert demand.loads == [(task, 10, 4)]
+    conn.execute(
+        "update allocation set state = 'PENDING', pool_id = (select id from pool where name = 'cpu')"
+    )
+    other = pools.get(conn, "other")
+    now = clock.now(conn)
+    assert [each.jobs for each in situation(conn, other, now).loads] == [6]
+    conn.execute("update allocation set submitted_at = now() - interval '61 s'")
+    assert [each.jobs for each in situation(conn, other, now).loads] == [10]
+
+
+def test_nodes_for_the_other_queue_are_no_room(demand: Demand) -> None:
+    task = demand.task(4)
+    pilot = demand.world.pilot()
+    demand.world.conn.execute('update pool set spec = spec || \'{"queue": "gpu"}\'')
+    demand.world.conn.execute(
+        "update node set pool_id = (select id from pool) where id = %s", [pilot.node]
+    )
+    pools.create(demand.world.conn, caller(demand.world.conn), "two", "slurm", PoolSettings(cpus=4))
+    other = pools.get(demand.world.conn, "two")
+    found = situation(demand.world.conn, other, clock.now(demand.world.conn))
+    assert [(each.task, each.jobs) for each in found.loads] == [(task, 4)]
+
+
 def test_what_serves_and_what_is_left_of_it(demand: Demand) -> None:
     task = demand.task(40, typical_seconds=100.0)
     pilot = demand.world.pilot()

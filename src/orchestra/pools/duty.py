@@ -29,6 +29,8 @@ from orchestra.store.pools import pools
 
 DECIDE_EVERY = 1.0
 """Seconds between two decisions, if nothing calls for one earlier."""
+DECIDE_IDLE_EVERY = 2.0
+"""The same while there is neither an allocation nor work: work that appears is notified."""
 PART_OF_TIME = 0.05
 """The part of its time that the process spends on decisions at most."""
 LOOK_UP_EVERY = 10.0
@@ -153,7 +155,7 @@ class PoolDuty:
     def _pause(self, pool: Pool) -> float:
         """Return the seconds until something is due again."""
         due = min(self._decide_at, self._next_status(pool)) - self._clock()
-        return max(0.02, min(due, terms.RENEW_EVERY / 2))
+        return max(0.02, min(due, terms.RENEW_EVERY / 2 if pool.live else terms.RENEW_EVERY))
 
     def _transact(self, step: Callable[[], object]) -> None:
         self._term.transact(lambda: bool(step()))
@@ -260,7 +262,8 @@ class PoolDuty:
         decision = decide(found)
         ended = self._clock()
         self._rested_at = ended + (ended - began) / PART_OF_TIME
-        self._decide_at = max(ended + DECIDE_EVERY, self._rested_at)
+        pause = DECIDE_EVERY if pool.live or found.loads else DECIDE_IDLE_EVERY
+        self._decide_at = max(ended + pause, self._rested_at)
         self._record(pool, decision)
         if pool.deletion:
             how = pool.deletion

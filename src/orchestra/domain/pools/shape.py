@@ -50,11 +50,15 @@ class Shape:
 
     def fit(self, task: Ready) -> int:
         """Return how many jobs of a task run at a time in an allocation; 0 if none can."""
-        if not (self._serves(task) and self._runs(task.image) and self._admits(task)):
+        if not self.takes(task):
             return 0
         if task.seconds is not None and task.seconds > self.room.seconds_left:
             return 0
         return self.nodes * self.room.count(task.request)
+
+    def takes(self, task: Ready) -> bool:
+        """Whether its pilots run jobs of a task, if there is room for them."""
+        return self._serves(task) and self._runs(task.image) and self._admits(task)
 
     def _serves(self, task: Ready) -> bool:
         return self.serves_all or self.account in (None, task.account)
