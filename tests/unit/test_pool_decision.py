@@ -344,7 +344,7 @@ def test_nothing_is_submitted_before_the_end_of_a_delay() -> None:
     assert (decision.submit, decision.need) == (0, 9)
     assert (
         decision.why
-        == "Nothing is submitted for a while after 3 submissions in a row refused: Invalid qos."
+        == "Nothing is submitted for a while, because the last 3 submissions were refused: Invalid qos."
     )
     assert decide(_situation(_jobs(9, 600), back_off=replace(back_off, not_before=NOW))).submit == 1
 
@@ -357,7 +357,7 @@ def test_after_an_early_end_one_at_a_time_is_submitted() -> None:
     assert "only one at a time" in decision.why
     early = replace(back_off, not_before=NOW + timedelta(seconds=1))
     assert decide(_situation(_jobs(9, 600), back_off=early)).why == (
-        "Nothing is submitted for a while after allocations ended before they ran a job (1 time in a row): NODE_FAIL."
+        "Nothing is submitted for a while, because the last allocation ended before it ran a job: NODE_FAIL."
     )
 
 

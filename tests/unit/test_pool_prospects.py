@@ -89,13 +89,13 @@ def test_a_paused_pool_says_by_whom_and_why() -> None:
 @pytest.mark.parametrize(
     ("back_off", "words"),
     [
-        (BackOff(refusals=3), "Pool long had 3 submissions in a row refused: no such QOS."),
-        (BackOff(early_ends=1), "Pool long had 1 allocation in a row ended before the first job: no such QOS."),
+        (BackOff(refusals=3), "The last 3 submissions of pool long were refused: no such QOS."),
+        (BackOff(early_ends=1), "The last allocation of pool long ended before it ran a job: no such QOS."),
     ],
 )  # fmt: skip
 def test_back_off_says_what_slurm_said_and_until_when(back_off: BackOff, words: str) -> None:
     later = replace(back_off, not_before=NOW + timedelta(minutes=4), trouble="no such QOS")
-    assert said(replace(POOL, back_off=later)) == [f"{words} It submits the next one in 4 min."]
+    assert said(replace(POOL, back_off=later)) == [f"{words} The next submission is in 4 min."]
     over = replace(later, not_before=NOW - timedelta(minutes=1))
     assert said(replace(POOL, back_off=over)) == [
         "Pool long starts a pilot when such jobs are ready."

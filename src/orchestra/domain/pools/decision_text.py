@@ -37,12 +37,20 @@ def all_pending(have: Census, limits: PoolLimits) -> str:
 
 def backs_off(back_off: BackOff) -> str:
     """Return what happened, and that nothing is submitted for a while; until when is shown beside it."""
-    if back_off.refusals:
-        what = f"{count(back_off.refusals, 'submission')} in a row refused"
+    return sentence(f"Nothing is submitted for a while, because {what_happened(back_off)}")
+
+
+def what_happened(back_off: BackOff, of: str = "") -> str:
+    """Return why a pool backs off: `the last 3 submissions were refused: Invalid qos`. `of` may name the pool."""
+    if back_off.refusals == 1:
+        what = f"the last submission{of} was refused"
+    elif back_off.refusals:
+        what = f"the last {back_off.refusals} submissions{of} were refused"
+    elif back_off.early_ends == 1:
+        what = f"the last allocation{of} ended before it ran a job"
     else:
-        what = f"allocations ended before they ran a job ({count(back_off.early_ends, 'time')} in a row)"
-    trouble = f": {back_off.trouble}" if back_off.trouble else ""
-    return sentence(f"Nothing is submitted for a while after {what}{trouble}")
+        what = f"allocations{of} ended before they ran a job, {back_off.early_ends} times in a row"
+    return f"{what}: {back_off.trouble}" if back_off.trouble else what
 
 
 def comes(have: Census) -> str:

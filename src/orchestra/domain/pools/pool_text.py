@@ -8,6 +8,7 @@ from datetime import datetime
 
 from orchestra.domain.human import count, duration, listed, relative, sentence, size
 from orchestra.domain.models.pools import Allocation, AllocationState, Pool, PoolLimits, PoolSpec
+from orchestra.domain.pools.decision_text import what_happened
 from orchestra.domain.wording import Action, Sentence, words
 
 _CHOICES = ("partition", "account", "qos", "constraint", "gres")
@@ -130,12 +131,6 @@ def back_off_in_words(pool: Pool, now: datetime) -> str:
     """Return what happened, and until when nothing is submitted."""
     back_off = pool.back_off
     assert back_off.not_before is not None
-    if back_off.refusals:
-        what = f"{count(back_off.refusals, 'submission')} in a row refused"
-    else:
-        times = count(back_off.early_ends, "allocation")
-        what = f"{times} in a row ended before the first job"
     left = relative((back_off.not_before - now).total_seconds())
-    trouble = f": {back_off.trouble}" if back_off.trouble else ""
-    said = sentence(f"Pool {pool.name} had {what}{trouble}")
-    return f"{said} It submits the next one {left}."
+    what = what_happened(back_off, f" of pool {pool.name}")
+    return f"{sentence(what[0].upper() + what[1:])} The next submission is {left}."
