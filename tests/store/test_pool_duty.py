@@ -44,6 +44,7 @@ class Site:
 
     world: World
     files: AllocationFiles
+    url: str
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
     now: float = 1000.0
     duty: PoolDuty = field(init=False)
@@ -143,6 +144,11 @@ class Site:
         )
         return pilot
 
+    def end_all(self) -> None:
+        """End all allocations, as another process would."""
+        with connect(self.url) as conn:
+            conn.execute("update allocation set state = 'ENDED', ended_at = now()")
+
     def silence(self, pilot: Pilot, seconds: float = 61.0) -> None:
         self.world.conn.execute(
             "update pilot set seen_at = now() - %s where node_id = %s",
@@ -151,8 +157,8 @@ class Site:
 
 
 @pytest.fixture
-def site(world: World, tmp_path: Path) -> Site:
-    return Site(world, AllocationFiles(tmp_path / "pools" / "cpu"))
+def site(world: World, tmp_path: Path, database_url: str) -> Site:
+    return Site(world, AllocationFiles(tmp_path / "pools" / "cpu"), database_url)
 
 
 def test_nothing_is_submitted_without_work(site: Site) -> None:
@@ -234,6 +240,35 @@ def test_one_that_was_given_up_and_turns_up_is_cancelled(site: Site) -> None:
     site.engine.reports["7"] = EngineReport("7", name, Phase.WAITING, "PENDING")
     site.run(30.0)
     assert site.engine.cancelled == [(frozenset({"7"}), False)]
+
+
+def test_one_that_is_answered_after_it_was_given_up_is_cancelled(site: Site) -> None:
+    submit = site.engine.submit
+
+    def late(asked: Submission) -> str | Refusal:
+        site.engine.submit = submit  # type: ignore[method-assign]
+        site.end_all()
+        return submit(asked)
+
+    site.engine.submit = late  # type: ignore[method-assign]
+    site.work()
+    assert site.engine.cancelled[0] == (frozenset({"101"}), False)
+
+
+def test_a_folder_that_cannot_be_written_is_a_refusal(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "pools").write_text("")
+    site.work()
+    assert site.states() == ["ENDED"]
+    assert "pools/cpu: Not a directory" in (site.pool.back_off.trouble or "")
+    assert site.engine.submitted == []
+
+
+def test_what_a_pilot_printed_last_is_shown(site: Site) -> None:
+    site.work()
+    site.files.log(site.one().id).write_text("one\nerror: no database.\n")
+    site.engine.say("101", Phase.OVER, "FAILED")
+    site.run(30.0)
+    assert site.pool.back_off.trouble == "FAILED: error: no database."
 
 
 def test_a_refusal_is_shown_and_waited_for(site: Site) -> None:

@@ -313,7 +313,10 @@ class PoolDuty:
         if isinstance(answer, str):
             engine_id = answer
             log.info("%s: submitted %s", pool.name, engine_id)
-            self._transact(lambda: allocations.accepted(self._conn, pool, allocation, engine_id))
+            if not self._term.transact(
+                lambda: allocations.accepted(self._conn, pool, allocation, engine_id)
+            ):
+                self._watch.remove(engine_id)
             self.hurry()
         elif isinstance(answer, Refusal):
             refusal = answer

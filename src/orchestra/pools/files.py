@@ -70,7 +70,8 @@ class AllocationFiles:
         What cannot be deleted stays, and so does what belongs to another cluster with a pool of this name.
         """
         for path, allocation in self._found():
-            if allocation not in live and (_age(path) > KEPT or _is_of(path, cluster)):
+            is_over = _is_of(path, cluster) if path.suffix == ".json" else _age(path) > KEPT
+            if allocation not in live and is_over:
                 with suppress(OSError):
                     path.unlink()
         with suppress(OSError):
@@ -88,9 +89,7 @@ class AllocationFiles:
 
 
 def _is_of(path: Path, cluster: str) -> bool:
-    """Whether it is the configuration of a pilot of a cluster."""
-    if path.suffix != ".json":
-        return False
+    """Whether a configuration is that of a pilot of a cluster."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["cluster"] == cluster)
     except (OSError, ValueError, KeyError, TypeError):

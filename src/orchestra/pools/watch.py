@@ -186,6 +186,10 @@ class Watch:
         if fruitless and store.had_no_job(conn, fruitless):
             transact(lambda: allocations.left_early(conn, pool, now))
 
+    def remove(self, engine_id: str) -> None:
+        """Have the engine end what it has of an allocation that was given up."""
+        self._to_remove.add(engine_id)
+
     def to_cancel(
         self, conn: psycopg.Connection, pool: Pool, now: datetime
     ) -> tuple[set[str], set[str]]:
