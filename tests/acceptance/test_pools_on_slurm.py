@@ -65,8 +65,8 @@ def test_pilots_come_with_the_work_and_leave_after_it(pools: Pools, jobs: int) -
         pools.finished(jobs, timeout=150)
         pools.gone()
     assert max(counts) == 4
-    ends = [(number, cause, accepted) for _, number, _, cause, accepted in pools.attempts()]
-    assert ends == [(1, "exit", True)] * jobs, pools.report()
+    ends = [(job, cause, accepted) for job, _, _, cause, accepted in pools.attempts()]
+    assert ends == [(job, "exit", True) for job in range(jobs)], pools.report()
     allocations = pools.allocations()
     assert len(allocations) == len(slurm.jobs()) >= 4
     assert all(each.served for each in allocations), pools.report()

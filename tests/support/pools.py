@@ -44,7 +44,6 @@ class Pools:
     def __post_init__(self) -> None:
         self.maestro.env |= {
             **self.slurm.env,
-            "PYTHONPATH": f"{HURRIED}{os.pathsep}{SOURCE}",
             "MAESTRO_POOL_POLL": "1s",
             "MAESTRO_STATE_DIR": STATE,
             "MAESTRO_CONTAINER_RUNTIME": "none",
@@ -61,10 +60,13 @@ class Pools:
         """Start the process that submits for pools. `path`: the PATH on which it finds sbatch."""
         if path:
             self.maestro.env["PATH"] = path
+        # Of this process and the pilots that it submits: with it, commands begin without what is loaded for them.
+        self.maestro.env["PYTHONPATH"] = f"{HURRIED}{os.pathsep}{SOURCE}"
         with (self.maestro.folder / "run.log").open("a") as log:
             self.runner = self.maestro.start(
                 "pool", "run", *(names or ("mesh",)), stdout=log, stderr=log
             )
+        del self.maestro.env["PYTHONPATH"]
         return self.runner
 
     def task(self, jobs: int, command: str, *options: object, name: str = "work") -> str:
@@ -112,10 +114,14 @@ class Pools:
         return [name for (name,) in rows]
 
     def attempts(self) -> list[tuple[Any, ...]]:
-        """Return all attempts: job, number, node, how it ended, and whether its outcome was accepted."""
+        """Return all attempts: job, number, node, how it ended, and whether its outcome was accepted.
+
+        Without those that a pilot had taken early, and gave back before they started, as one of a slow machine does.
+        """
         return self.conn.execute(
             "select a.ordinal, a.number, n.name, coalesce(a.cause, case when a.lost_at is not null then 'lost' end), "
-            "a.accepted from attempt a join node n on n.id = a.node_id order by a.ordinal, a.number"
+            "a.accepted from attempt a join node n on n.id = a.node_id "
+            "where a.cause is distinct from 'returned' or a.started_at is not null order by a.ordinal, a.number"
         ).fetchall()
 
     def nodes(self) -> list[str]:
@@ -132,7 +138,7 @@ class Pools:
                 raise RuntimeError(self.report())
             return condition()
 
-        return wait_until(look, timeout, self.report, pause=0.1)
+        return wait_until(look, timeout, self.report, pause=0.25)  # squeue takes processors, too
 
     def serves(self, pilots: int = 1, timeout: float = 30) -> list[Allocated]:
         """Wait until so many allocations serve; return them."""
