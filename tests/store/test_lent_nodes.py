@@ -131,8 +131,9 @@ def test_slots_are_what_the_pilot_finds_and_no_more_than_somebody_enables(lab: L
         SlotsWanted("CPU", 2),
         SlotsWanted("GPU"),
     )
-    more = FoundResources(cpus=16, memory_bytes=2**33, devices=devices[:1])
-    assert lab.renew(pilot, allocation, found=more).enabled == {Queue.CPU: 2, Queue.GPU: 1}
+    more = FoundResources(cpus=16, memory_bytes=2**33, devices=devices)
+    lab.set(spec=json.dumps({"queue": "gpu"}))
+    assert lab.renew(pilot, allocation, found=more).enabled == {Queue.CPU: 2, Queue.GPU: 3}
 
 
 def test_who_may_not_join(lab: Lab) -> None:

@@ -13,9 +13,10 @@ def slots(found: FoundResources | None, queue: Queue, gpus: int) -> dict[Queue, 
 
     Args:
         found: None before its pilot has looked.
-        gpus: as many were asked for; 0 where that is not known. No more are used: the pilot may see others', too.
+        gpus: as many were asked for; 0 where that is not known. No more are used, since the pilot may see others', too;
+            it finds out which of them answer.
     """
     cpus = (found and found.cpus) or 1
-    devices = None if found is None else found.devices
-    there = gpus if devices is None else min(len(devices), gpus or len(devices))
+    devices = found.devices if found else None
+    there = gpus or len(devices or ())
     return {Queue.CPU: cpus, Queue.GPU: there if queue is Queue.GPU else 0}
