@@ -276,6 +276,11 @@ def test_machines_of_one_allocation_leave_together(lab: Lab, running: int) -> No
     assert not work.ask_to_leave(lab.world.conn, two.node)
     one.start(*grants)
     one.end(*grants)
+    assert one.claim()
+    assert not work.ask_to_leave(lab.world.conn, two.node)
+    lab.world.conn.execute(
+        "update pilot set seen_at = now() - interval '1 hour' where node_id = %s", [one.node]
+    )
     assert work.ask_to_leave(lab.world.conn, two.node)
     assert lab.renew(one, allocation).leave
 

@@ -72,9 +72,11 @@ where n.id = %(node)s
 for update of p, a
 
 -- name: is_busy
--- Whether a node of an allocation holds attempts.
+-- Whether a node of an allocation holds attempts. Not one whose pilot is silent: it may be dead, and what it held runs again
+-- only when the allocation is over.
 select exists (
     select from node n
+    join pilot p on p.node_id = n.id and is_online(p)
     join attempt a on a.node_id = n.id and is_open(a)
     where n.allocation_id = %(allocation)s
 ) as is_busy
