@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from support import fake_slurm
 from support.maestro import Maestro
 from support.processes import with_text
 from support.waiting import wait_until
@@ -41,6 +42,23 @@ def test_what_cannot_be_run(maestro: Maestro, tmp_path: Path) -> None:
     )
     maestro.configure(postgres="postgresql://127.0.0.1:1/none")
     assert "cannot be reached" in maestro("pool", "run", "long", status=None).err
+
+
+def test_a_conductor_runs_the_pools_of_its_account(
+    maestro: Maestro, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    slurm = fake_slurm.installed(tmp_path / "slurm")
+    maestro.env["PATH"] = slurm.path
+    _create(maestro, "long", "--min-pilots", 1, engine="slurm")
+    process = maestro.start("conductor", "run")
+
+    def states() -> list[tuple[str]]:
+        return conn.execute("select state from allocation").fetchall()
+
+    wait_until(lambda: states() == [("PENDING",)], 20)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    assert len([each for each in slurm.calls("sbatch") if "--test-only" not in each.words]) == 1
 
 
 def test_a_pool_outlives_the_processes_that_run_it(

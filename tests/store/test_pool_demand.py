@@ -17,6 +17,8 @@ from support.people import caller
 from support.ranked import ranked_tasks
 from support.world import World
 
+pytestmark = pytest.mark.servers("embedded")  # test_plans.py has its statements on both
+
 
 class Demand:
     """A pool of ana's account, with allocations of 4 CPUs for an hour."""

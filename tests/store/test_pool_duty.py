@@ -35,6 +35,10 @@ from support.pool_engine import ScriptedEngine
 from support.waiting import wait_until
 from support.world import Pilot, World
 
+pytestmark = pytest.mark.servers("embedded")
+BOTH = pytest.mark.servers("embedded", "debian15")
+"""For tests that together use every statement."""
+
 S = AllocationState
 
 
@@ -198,6 +202,7 @@ def test_the_row_is_there_before_the_engine_is_asked(site: Site) -> None:
     assert seen == [["SUBMITTING"]]
 
 
+@BOTH
 def test_an_answer_that_comes_too_late_is_found_by_its_name(site: Site) -> None:
     site.engine.answers_late = True
     site.work(jobs=64)
@@ -293,6 +298,7 @@ def test_a_fatal_refusal_pauses_the_pool(site: Site) -> None:
     assert site.states() == ["ENDED"]
 
 
+@BOTH
 def test_what_can_never_start_pauses_the_pool_and_is_cancelled(site: Site) -> None:
     site.work()
     site.engine.say("101", Phase.WAITING, "PENDING", is_hopeless=True)
@@ -356,6 +362,7 @@ def open_attempts(site: Site) -> int:
     return int(row[0])
 
 
+@BOTH
 def test_silent_pilots_are_fenced_where_the_engine_kills_all(site: Site) -> None:
     pilot = serving(site)
     site.silence(pilot)
@@ -403,6 +410,7 @@ def test_one_that_runs_without_a_pilot_says_so(site: Site) -> None:
     assert "its pilot has not attached" in (site.one().reason or "")
 
 
+@BOTH
 def test_a_pool_is_deleted_when_its_allocations_have_ended(site: Site) -> None:
     site.work()
     path = site.files.configuration(site.one().id)
@@ -455,6 +463,7 @@ def test_one_that_belongs_to_somebody_else_now_is_left_alone(site: Site) -> None
     assert site.pool.run_by is None
 
 
+@BOTH
 def test_an_allocation_without_a_job_although_jobs_waited_is_an_early_end(site: Site) -> None:
     site.work()
     pilot = site.attach(site.one())

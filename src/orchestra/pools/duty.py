@@ -106,9 +106,10 @@ class PoolDuty:
         leader.create(conn, leader.duty_of_pool(self.name))
         self._forget()
 
-    def hurry(self) -> None:
-        """Decide as soon as possible: something has changed."""
+    def hurry(self) -> float:
+        """Decide as soon as possible, because something has changed; return the seconds until then."""
         self._decide_at = min(self._decide_at, max(self._clock(), self._rested_at))
+        return max(0.0, self._decide_at - self._clock())
 
     @property
     def has_news(self) -> bool:

@@ -133,8 +133,8 @@ class PoolRunner:
         soon = time.monotonic() + HURRY_AFTER
         self._look_at = min(self._look_at, soon)
         for name, duty in self._duties.items():
-            duty.hurry()
-            self._due_at[name] = min(self._due_at.get(name, soon), soon)
+            due = max(soon, time.monotonic() + duty.hurry())
+            self._due_at[name] = min(self._due_at.get(name, due), due)
 
     def _resign(self) -> None:
         if not self._conn.closed:

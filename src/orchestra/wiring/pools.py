@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from orchestra.config import Settings
+from orchestra.domain.errors import OrchestraError
 from orchestra.wiring.database import reconnect, uses_server
 from orchestra.wiring.identity import account_name, host_name, user_name
 from orchestra.wiring.submissions import allocation_files, engine_here, submission
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from orchestra.domain.models.pools import Pool
     from orchestra.pools.duty import PoolDuty
 
-AGAIN_AFTER = 60.0
-"""Seconds after which the pools of an account are run again, if that was not possible."""
+AGAIN_AFTER = 30.0
+"""Seconds after which a process looks again for pools of its account, if it had none or could not run them."""
 log = logging.getLogger(__name__)
 
 _OWN = frozenset({"node", "pool_folder", "pool_poll", "postgres_file"})
@@ -145,8 +146,10 @@ def run_own_pools(settings: Settings, stop: threading.Event) -> threading.Thread
         while not stop.is_set():
             try:
                 _run_own_pools(settings, stop)
-            except Exception as error:
-                log.exception("pools: they are not run for %.0f s: %s", AGAIN_AFTER, error)
+            except OrchestraError as error:
+                log.warning("pools: they are not run: %s", error)
+            except Exception:
+                log.exception("pools: they are run again in %.0f s", AGAIN_AFTER)
             stop.wait(AGAIN_AFTER)
 
     thread = threading.Thread(target=run, name="pools", daemon=True)
@@ -155,19 +158,21 @@ def run_own_pools(settings: Settings, stop: threading.Event) -> threading.Thread
 
 
 def _run_own_pools(settings: Settings, stop: threading.Event) -> None:
-    from orchestra.domain.errors import Refused
+    """Run the pools of this account, if it has any.
+
+    Raises:
+        Refused: their pilots would be refused, because this is root.
+    """
     from orchestra.services.database import admin
     from orchestra.wiring.pilot import check_root
 
     if engine_here("slurm") is None:
         return
     with reconnect(settings, name="maestro pools") as conn:
-        cluster = admin.cluster_id(conn)
-        try:
-            check_root(settings, conn, allowed=False)
-        except Refused as refused:  # the pilots would be refused as well
-            log.warning("pools: they are not run: %s", refused)
+        if not of_account(settings)(conn):
             return
+        check_root(settings, conn, allowed=False)
+        cluster = admin.cluster_id(conn)
     run_pools(settings, stop, cluster)
 
 
