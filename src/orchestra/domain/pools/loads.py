@@ -84,7 +84,8 @@ class _Line:
     _kept: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._free = {each.host.id: free_room(each.host) for each in self.servers}
+        rooms = {each.host.id: free_room(each.host) for each in self.servers}
+        self._free = {host: room for host, room in rooms.items() if _has_space(room)}
         self._kept = {
             each.host.id: each.kept_for for each in self.servers if each.kept_for is not None
         }
@@ -121,34 +122,29 @@ class _Line:
         if count:
             rest = room.after(task.request, count)
             self._begun.setdefault(host, []).append((task.request, count, task.typical or 0.0))
-            if rest.cpus > 0 or any(device.milli > 0 for device in rest.devices):
+            if _has_space(rest):
                 self._free[host] = rest
             else:
                 del self._free[host]
         return count
 
     def at_work(self, loads: Sequence[tuple[Ready, Load]]) -> Iterator[ServingRoom]:
-        """Yield the nodes that may run such jobs."""
-        alike: dict[tuple[object, ...], list[tuple[Ready, Load]]] = {}
+        """Yield the nodes that may run such jobs. Many tasks are alike, and so are many nodes."""
+        alike: dict[_Kind, list[tuple[Ready, Load]]] = {}
         for task, load in loads:
-            key = self.served[task.task], task.request, task.seconds
-            alike.setdefault(key, []).append((task, load))
+            kind = self.served[task.task], task.request, task.seconds
+            alike.setdefault(kind, []).append((task, load))
+        able = list(dict.fromkeys(kind[0] for kind in alike))
+        found: dict[tuple[object, ...], tuple[float, frozenset[int]] | None] = {}
         for server in self.servers:
-            able = [
-                pair
-                for pairs in alike.values()
-                if _could_run(server, pairs[0][0], self.served)
-                for pair in pairs
-                if server.kept_for in (None, pair[0].task)
-            ]
-            if able:
-                first, load = able[0]
-                yield ServingRoom(
-                    server.host.capacity.count(first.request) / load.fit,
-                    frozenset(task.task for task, _ in able),
-                    self._seconds_left(server.host),
-                    server.host.capacity.seconds_left,
-                )
+            host = server.host
+            key = host.capacity, server.kept_for, tuple(host.id in nodes for nodes in able)
+            if key not in found:
+                found[key] = _takes(server, alike)
+            what = found[key]
+            if what:
+                ends_in = host.capacity.seconds_left
+                yield ServingRoom(*what, self._seconds_left(host), ends_in)
 
     def _seconds_left(self, host: Host) -> float:
         """Return the seconds until a place on a node is free, on average over its places."""
@@ -164,13 +160,28 @@ class _Line:
         return total / max(1.0, taken)
 
 
-def _could_run(server: Server, task: Ready, served: Mapping[int, frozenset[int]]) -> bool:
+_Kind = tuple[frozenset[int], Request, float | None]
+"""What makes tasks alike: the nodes that may run them, what a job takes, and for how long."""
+
+
+def _takes(
+    server: Server, alike: Mapping[_Kind, Sequence[tuple[Ready, Load]]]
+) -> tuple[float, frozenset[int]] | None:
+    """Return the size of a node, in allocations, and the tasks that it may run; None if there is none."""
     room = server.host.capacity
-    return (
-        server.host.id in served[task.task]
-        and (task.seconds is None or task.seconds <= room.seconds_left)
-        and room.fits(task.request)
-    )
+    found = [
+        pair
+        for (able, request, seconds), pairs in alike.items()
+        if server.host.id in able
+        and (seconds is None or seconds <= room.seconds_left)
+        and room.fits(request)
+        for pair in pairs
+        if server.kept_for in (None, pair[0].task)
+    ]
+    if not found:
+        return None
+    task, load = found[0]
+    return room.count(task.request) / load.fit, frozenset(task.task for task, _ in found)
 
 
 def free_room(host: Host) -> Room:
@@ -183,6 +194,10 @@ def free_room(host: Host) -> Room:
         for _ in range(jobs):
             room = room.without(request, room.place(request) or ())
     return room.at_least_nothing()
+
+
+def _has_space(room: Room) -> bool:
+    return room.cpus > 0 or any(device.milli > 0 for device in room.devices)
 
 
 def _part(request: Request, capacity: Room) -> float:
