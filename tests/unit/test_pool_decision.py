@@ -108,6 +108,8 @@ def test_an_allocation_that_has_just_begun_measures_them() -> None:
 def test_more_allocations_join_the_first_in_a_slow_queue() -> None:
     there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(seconds=599))]
     assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 1
+    there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(seconds=300))]
+    assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 1
     there = [replace(_one(0, PENDING, None), submitted_at=NOW - timedelta(hours=9))]
     assert decide(_situation(_jobs(10, None, fit=4), there=there)).submit == 2
     there = [replace(_one(0, STARTING, None), submitted_at=NOW - timedelta(hours=9))]
@@ -202,6 +204,10 @@ def test_part_of_an_allocation_takes_part_of_the_jobs() -> None:
     whole = _situation(work, serving=(_rooms(work),), wait=370.0)
     assert decide(whole).submit == 0
     assert decide(replace(whole, serving=(_rooms(work, size=0.5),))).submit == 2
+    first, second = _jobs(6, 10, task=1), _jobs(30, 10, task=2)
+    halves = _situation(first, second, serving=(_rooms(first, second, size=0.5),), wait=481.0)
+    assert decide(halves).submit == 0
+    assert decide(replace(halves, wait=470.0)).submit == 1
 
 
 def test_long_and_short_jobs_share_an_allocation() -> None:

@@ -68,6 +68,8 @@ def test_jobs_that_start_at_once_keep_their_places_as_long_as_is_usual() -> None
     found = _waiting([_task(1, 9, typical=20.0)], nodes, cpus=2)
     assert (found.loads[0].jobs, found.loads[0].fit) == (6, 2)
     assert [room.free_in for room in found.serving] == [20.0, 35.0]
+    found = _waiting([_task(1, 9)], [_node(1, cpus=2)], cpus=2)
+    assert [room.free_in for room in found.serving] == [0.0]
 
 
 def test_a_node_takes_only_what_it_may_run() -> None:
