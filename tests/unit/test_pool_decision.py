@@ -141,7 +141,9 @@ def test_a_tiny_remainder_is_served_if_nothing_serves() -> None:
 def test_a_tiny_remainder_is_left_to_those_that_serve() -> None:
     decision = decide(_serving(1, _jobs(1, 0.1)))
     assert decision.submit == 0
-    assert decision.why == "The nodes that serve have little work left for one more."
+    assert decision.why == (
+        "The nodes that serve will soon have done what waits: one more would have too little to do."
+    )
 
 
 def test_what_is_not_worth_an_allocation_is_left_to_those_that_serve() -> None:

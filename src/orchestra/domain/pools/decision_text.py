@@ -62,8 +62,8 @@ def comes(have: Census) -> str:
 
 def soon_served(have: Census) -> str:
     """Return that another allocation is not worth it."""
-    others = f" and {count(have.coming, 'allocation')} on the way" if have.coming else ""
-    return f"The nodes that serve{others} have little work left for one more."
+    others = f", with {count(have.coming, 'allocation')} on the way" if have.coming else ""
+    return f"The nodes that serve will soon have done what waits{others}: one more would have too little to do."
 
 
 def submits(situation: Situation, allocations: int) -> str:
