@@ -143,15 +143,17 @@ def test_a_pool_without_a_time_limit_is_not_too_short() -> None:
 def test_the_state_of_a_pool_in_one_word() -> None:
     pending, serves = allocation(AllocationState.PENDING), allocation(AllocationState.SERVING)
     backs_off = BackOff(refusals=1, not_before=NOW + timedelta(minutes=1))
+    withdrawn = allocation(AllocationState.LEAVING)
     assert [
         state_of(each, NOW)
         for each in (
             POOL,
             replace(POOL, live=(pending,)),
             replace(POOL, live=(pending, serves)),
+            replace(POOL, live=(withdrawn,)),
             replace(POOL, back_off=backs_off),
             replace(POOL, run_by=None),
             replace(POOL, paused_at=NOW, run_by=None),
             replace(POOL, deletion="drain", paused_at=NOW),
         )
-    ] == ["IDLE", "STARTING", "SERVING", "BACKING OFF", "NOT RUN", "PAUSED", "DELETING"]
+    ] == ["IDLE", "STARTING", "SERVING", "STARTING", "BACKING OFF", "NOT RUN", "PAUSED", "DELETING"]

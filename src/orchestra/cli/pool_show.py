@@ -98,7 +98,7 @@ def _allocation(each: Allocation, now: datetime) -> str:
         if said and not each.pilots
         else []
     )
-    parts += [wait_of(each, now)] if each.state.is_waiting else [life_of(each, now)]
+    parts += [life_of(each, now) or wait_of(each, now)]
     parts += [listed(each.pilots, most=3)] if each.pilots else []
     parts += [count(each.running, "job")] if each.running else []
     parts += [f"until {local(each.ends_at)}"] if each.ends_at and not each.ended_at else []

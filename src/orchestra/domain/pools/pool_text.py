@@ -24,10 +24,9 @@ def state_of(pool: Pool, now: datetime) -> str:
         return "NOT RUN"
     if backs_off(pool, now):
         return "BACKING OFF"
-    states = {each.state for each in pool.live}
-    if states - {AllocationState.SUBMITTING, AllocationState.PENDING, AllocationState.STARTING}:
+    if any(each.state is not AllocationState.STARTING for each in running(pool)):
         return "SERVING"
-    return "STARTING" if states else "IDLE"
+    return "STARTING" if pool.live else "IDLE"
 
 
 def backs_off(pool: Pool, now: datetime) -> bool:
@@ -38,12 +37,18 @@ def backs_off(pool: Pool, now: datetime) -> bool:
 
 def running(pool: Pool) -> list[Allocation]:
     """Return the allocations that have started and not ended."""
-    return [each for each in pool.live if not each.state.is_waiting]
+    return [each for each in pool.live if not _may_wait(each)]
 
 
 def pending(pool: Pool) -> list[Allocation]:
     """Return the allocations that may still wait in the engine's queue."""
-    return [each for each in pool.live if each.state.is_waiting]
+    return [each for each in pool.live if _may_wait(each)]
+
+
+def _may_wait(allocation: Allocation) -> bool:
+    """Whether it has not started as far as is known: also one that is withdrawn, or that the engine does not know."""
+    has_started = allocation.state in (AllocationState.STARTING, AllocationState.SERVING)
+    return allocation.started_at is None and not allocation.pilots and not has_started
 
 
 @dataclass(frozen=True, slots=True)

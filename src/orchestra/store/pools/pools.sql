@@ -111,8 +111,8 @@ delete from leader l using deleted d where l.duty = 'pool:' || d.name
 -- name: at_stake
 -- What a deletion would end: allocations by what they do, and the attempts that run in them.
 select
-    count(*) filter (where a.state in ('SUBMITTING', 'PENDING'))::integer as pending,
-    count(*) filter (where a.state not in ('SUBMITTING', 'PENDING'))::integer as running,
+    count(*) filter (where a.started_at is null and a.state not in ('STARTING', 'SERVING'))::integer as pending,
+    count(*) filter (where a.started_at is not null or a.state in ('STARTING', 'SERVING'))::integer as running,
     coalesce(sum((
         select count(*) from node n
         join attempt t on t.node_id = n.id
