@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("jobs", type=int)
     parser.add_argument("seconds", type=float)
-    parser.add_argument("--idle", type=float, default=300.0)
+    parser.add_argument("--idle", type=float, default=300.0)  # its own default, too
     parser.add_argument("--backlog", type=int, default=1)
     args = parser.parse_args()
     wrap = f"{sys.executable} -I {__file__}"

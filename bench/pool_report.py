@@ -10,8 +10,6 @@ from bench.table import Bar, Section, Table, number, verdict
 
 ARRAY, HYPERQUEUE, POOL = "Slurm array", "HyperQueue", "Orchestra pool"
 NO_OPS, SLEEPS = "no-ops", "sleeps"
-IDLE = 30.0
-"""Seconds after which an idle node is given back."""
 FASTER, LONGER = 50.0, 1.1
 """At least so many times the array's rate; at most so many times HyperQueue's makespan."""
 
@@ -26,12 +24,11 @@ HEAD = (
 )
 INTRO = (
     f"The same jobs on a real Slurm on this machine: {NODES} nodes of {CPUS} CPUs, with Slurm's default parameters of "
-    f"scheduling. HyperQueue and the pool may have {NODES} nodes and {NODES} requests that wait, and give back a node "
-    f"that was idle for {IDLE:.0f} s; all else is as by default (`--min-work 2m`; HyperQueue has no such option). "
-    "Nothing is known of the jobs before. The *makespan* is from the submission to the last outcome, *first start* the "
-    "time until the first job ran, from which on *jobs/s* are counted. *Overhead* is the slot time that was held while "
-    "jobs ran, less their own. *Pilot hours* are hours of a whole node until it was given back; for the array, of its "
-    "jobs' CPUs."
+    f"scheduling. HyperQueue and the pool may have {NODES} nodes and {NODES} requests that wait; all else is as by "
+    "default (`--min-work 2m`; HyperQueue has no such option). Nothing is known of the jobs before. The *makespan* is "
+    "from the submission to the last outcome, *first start* the time until the first job ran, from which on *jobs/s* "
+    "are counted. *Overhead* is the slot time that was held while jobs ran, less their own. *Pilot hours* are hours of "
+    "a whole node until it was given back; for the array, of its jobs' CPUs."
 )
 SHARED = (
     "Slurm's times are whole seconds. Its daemons, HyperQueue, PostgreSQL, Orchestra and all jobs share the same "
@@ -80,7 +77,7 @@ class Run:
     @property
     def rate(self) -> float:
         """Jobs per second from the start of the first one."""
-        return self.work.jobs / (self.ended - self.began)
+        return self.work.jobs / max(self.ended - self.began, 0.001)  # whole seconds of few jobs
 
     @property
     def overhead(self) -> float:
@@ -108,7 +105,8 @@ Found = Mapping[str, Mapping[str, Run]]
 """Runs by contender, and by the kind of work: no-ops and sleeps."""
 
 
-def section(found: Found, works: Mapping[str, Work]) -> Section:
+def section(found: Found, works: Mapping[str, Work], idle: float | None) -> Section:
+    """Return the section; `idle` are the seconds after which an idle node was given back, None for the defaults."""
     tables: list[Table] = [
         (
             (f"{work.jobs:,} x `{work.command}`", *HEAD),
@@ -129,7 +127,16 @@ def section(found: Found, works: Mapping[str, Work]) -> Section:
         ]
         for kind, title, value in charts
     }
-    return Section("pools", "Pools on Slurm", INTRO, tables, (SHARED, REAL), bars)
+    return Section("pools", "Pools on Slurm", INTRO, tables, (_idle(idle), SHARED, REAL), bars)
+
+
+def _idle(seconds: float | None) -> str:
+    if seconds is not None:
+        return f"Both give back a node that was idle for {seconds:.0f} s."
+    return (
+        "HyperQueue gives back a node that was idle for 5 min, a pool one that was for 2 min. With "
+        "`python -m bench.pools --idle 30` both wait as long."
+    )
 
 
 def _row(name: str, run: Run) -> tuple[str, ...]:

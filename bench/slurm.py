@@ -63,19 +63,12 @@ class Slurm:
         counted = self.folder / "sbatch-calls"
         return len(counted.read_text().splitlines()) if counted.exists() else 0
 
-    def last(self) -> int:
-        """Return the highest job id so far."""
-        return max(
-            (int(number) for number in self.run("squeue", "-h", "-t", "all", "-o", "%F").split()),
-            default=0,
-        )
-
-    def held(self, after: int) -> list[Held]:
-        """Return what the jobs with ids above `after` held; of array elements each one."""
+    def held(self) -> list[Held]:
+        """Return what the jobs held that have started; of array elements each one."""
         found = []
-        for line in self.run("squeue", "-h", "-r", "-t", "all", "-o", "%F %C %S %e").splitlines():
-            number, cpus, began, ended = line.split()
-            if int(number) > after and began != "N/A":
+        for line in self.run("squeue", "-h", "-r", "-t", "all", "-o", "%C %S %e").splitlines():
+            cpus, began, ended = line.split()
+            if began != "N/A":
                 found.append(Held(_seconds(began), _seconds(ended), int(cpus)))
         return found
 

@@ -35,7 +35,7 @@ def test_its_section_says_which_bounds_are_kept() -> None:
             (POOL, 107.0, 190.0, 220.0),
         )
     }
-    made = section(found, works)
+    made = section(found, works, None)
     bounds = {row[0].partition(":")[2].strip(): row[1:] for row in made.tables[-1][1]}
     assert bounds == {
         "at least 50 x the array's jobs/s": ("50.0 x", "kept"),
