@@ -8,6 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LONGEST_PAUSE = 0.2
+
 
 def wait_until(
     condition: Callable[[], T],
@@ -19,10 +21,12 @@ def wait_until(
     """Call `condition` until its result is true, and return that; an AssertionError counts as not yet.
 
     After `timeout` seconds the test fails, with the last result or error of the condition and with `describe`: a text,
-    or a function that describes the state.
+    or a function that describes the state. Between two calls it pauses for as long as a call took, within `pause` and
+    LONGEST_PAUSE seconds: a command that runs again and again takes processors from what is waited for.
     """
     deadline = time.monotonic() + timeout
     while True:
+        began = time.monotonic()
         try:
             last: object = (value := condition())
             if value:
@@ -32,4 +36,5 @@ def wait_until(
         if time.monotonic() > deadline:
             described = describe() if callable(describe) else describe
             raise AssertionError(f"not within {timeout:g} s; the last was {last!r}. {described}")
-        time.sleep(pause)
+        took = time.monotonic() - began
+        time.sleep(max(pause, min(took, LONGEST_PAUSE)))
