@@ -57,7 +57,7 @@ class TermHolder:
             )
             self._renewed_at = now
             if self._term:
-                log.info("%s: %s has it (term %d)", self._duty, self._name, self._term.number)
+                log.info("%s: held by %s (term %d)", self._duty, self._name, self._term.number)
                 self._has_begun(self._term)
         return self.is_held
 
