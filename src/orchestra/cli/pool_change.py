@@ -79,11 +79,12 @@ def set_(ctx: Context) -> None:
         check_change(ctx, ask(ShowPool(ctx.args.name, 0)).pool, settings)
         pool = ask(SetPool(ctx.args.name, settings, owner))
     ctx.out.say(_in_a_line(pool) + (f"; it belongs to user {owner}" if owner else ""))
-    if pool.live:
+    if pool.live and settings != PoolSettings():
+        stay = "stays as it is" if len(pool.live) == 1 else "stay as they are"
         many = human.count(len(pool.live), "allocation")
-        ctx.out.note(f"Its {many} stay as they are; the next ones are asked for like this.")
+        ctx.out.note(f"Its {many} {stay}; the next ones are like this.")
     if pool.paused_at:
-        ctx.out.note(f"It is still paused: maestro pool resume {pool.name}")
+        ctx.out.note(f"It is paused: maestro pool resume {pool.name}")
 
 
 def pause_arguments(parser: Parser) -> None:

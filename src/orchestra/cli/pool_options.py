@@ -88,7 +88,7 @@ def _limited(parser: Parser) -> None:
         "--min-pilots",
         type=at_least("--min-pilots", 0),
         metavar="N",
-        help="pilots without work (default 0)",
+        help="pilots kept without work (default 0)",
     )
     group.add_argument(
         "--max-pending",
@@ -100,13 +100,13 @@ def _limited(parser: Parser) -> None:
         "--min-work",
         type=parse_duration,
         metavar="TIME",
-        help="work worth one more pilot (default 2m)",
+        help="work that is worth one more pilot (default 2m)",
     )
     group.add_argument(
         "--idle",
         type=parse_duration,
         metavar="TIME",
-        help="a pilot without jobs leaves after it (default 2m)",
+        help="time without a job after which a pilot leaves (default 2m)",
     )
 
 
