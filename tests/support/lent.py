@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from orchestra.domain.pools import names
 from support.cluster import Cluster
-from support.processes import with_text
+from support.processes import command_lines
 from support.waiting import wait_until
 
 
@@ -146,7 +146,9 @@ class LentPilots:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        for pid in with_text(str(self.cluster.folder)):
+        for pid, line in command_lines().items():
+            if str(self.cluster.folder) not in line or "slurm-cluster" in line:
+                continue
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
