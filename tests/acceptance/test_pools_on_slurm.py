@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -16,8 +17,10 @@ from support import fake_slurm
 from support.fake_slurm import Answer, refused
 from support.fake_slurm_program import COMMANDS
 from support.maestro import Maestro
+from support.ordinary import PACKAGES, SOURCE, Ordinary
 from support.pools import SLOTS, Pools
 from support.slurm import Slurm
+from support.slurm import started as slurm_started
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -143,7 +146,7 @@ def test_without_its_controller_a_pool_waits(pools: Pools) -> None:
     pools.run()
     slurm.stop_controller()
     pools.task(30, "sleep 0.5")
-    pools.until(lambda: [each.state for each in pools.live()] == ["SUBMITTING"])
+    pools.until(lambda: "controller" in pools.maestro.line("pool show mesh").out)
     slurm.start_controller()
     pools.serves(1, timeout=60)
     with slurm.frozen():
@@ -210,3 +213,66 @@ def test_the_process_that_submits_is_killed_at_any_moment(pools: Pools) -> None:
     assert max(counts) <= 4
     names = [job.name for job in pools.slurm.jobs().values()]
     assert len(set(names)) == len(names)
+
+
+def test_a_pool_runs_the_jobs_of_its_own_account(
+    maestro: Maestro, conn: psycopg.Connection, ordinary: Ordinary, tcp_database_url: str
+) -> None:
+    """Pilots of the account nobody take no job of root, who has a pool on the same cluster."""
+    interpreter = ordinary.interpreter()
+    assert interpreter
+    folder = ordinary.home / "work"
+    folder.mkdir()
+    os.chown(folder, ordinary.uid, ordinary.gid)
+    as_nobody = ("setpriv", f"--reuid={ordinary.uid}", f"--regid={ordinary.gid}", "--clear-groups")
+    program = (interpreter, "-m", "orchestra.cli.main")
+    other = Maestro(ordinary.home, folder, {"USER": "bob"}, within=as_nobody, program=program)
+    path = other.configure(postgres=tcp_database_url, email="bob@example.org", username="bob")
+    os.chown(path, ordinary.uid, ordinary.gid)
+    with slurm_started(
+        ordinary.home / "slurm", ordinary.home, also=(maestro.folder.parent,)
+    ) as slurm:
+        hers, his = Pools(maestro, slurm, conn), Pools(other, slurm, conn)
+        other.env |= {
+            "MAESTRO_STATE_DIR": "/tmp/bob",
+            "PYTHONPATH": f"{SOURCE}{os.pathsep}{PACKAGES}",
+        }
+        try:
+            hers.task(4, "id -u > %OUT/uid", name="hers")
+            his.task(4, "id -u > %OUT/uid", name="his", user="bob")
+            his.create("bobs")
+            his.run("bobs")
+            his.finished(4)
+            his.gone()
+            hers.create("anas")
+            hers.run("anas")
+            hers.finished(8)
+            hers.gone()
+        finally:
+            other.end()
+    for each, uid in ((hers, 0), (his, ordinary.uid)):
+        written = list(each.maestro.folder.glob("user.*/.attempts/*/1/uid"))
+        assert [path.read_text() for path in written] == [f"{uid}\n"] * 4
+    by = [name.partition("-")[0] for _, _, name, _, _ in hers.attempts()]
+    assert sorted(by) == ["anas"] * 4 + ["bobs"] * 4
+
+
+def test_an_allocation_of_several_nodes_has_a_pilot_on_each_with_the_gpus_that_it_was_given(
+    pools: Pools,
+) -> None:
+    pools.create(cpus=1, gpus=1, nodes=2, max_pilots=4)
+    pools.run()
+    pools.task(6, "env > %OUT/env; sleep 1", "--queue", "gpu")
+    pools.finished(6)
+    pools.gone()
+    assert all(each.served for each in pools.allocations()), pools.report()
+    assert len(pools.allocations()) <= 2
+    assert {name.rpartition("-")[2] for _, _, name, _, _ in pools.attempts()} >= {"n1", "n2"}
+    found = [path.read_text() for path in pools.maestro.folder.glob("user.*/.attempts/*/1/env")]
+    assert len(found) == 6
+    for environment in found:
+        assert "\nSLURM_" not in environment
+        assert (
+            "\nCUDA_VISIBLE_DEVICES=0\n" in environment
+            or "\nCUDA_VISIBLE_DEVICES=1\n" in environment
+        )

@@ -21,7 +21,8 @@ from support import fake_slurm, slurm
 from support.fake_slurm import Answer, refused
 from support.fake_slurm_program import COMMANDS
 from support.maestro import Maestro
-from support.pools import HURRIED, SOURCE, STATE
+from support.ordinary import SOURCE
+from support.pools import HURRIED, STATE
 from support.slurm import Slurm
 
 POOL = "mesh"

@@ -49,6 +49,7 @@ class Maestro:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     within: tuple[str, ...] = ()
     """A command that runs the commands, such as unshare."""
+    program: tuple[str, ...] = PROGRAM
 
     def configure(self, **settings: object) -> Path:
         """Write the configuration file."""
@@ -98,7 +99,7 @@ class Maestro:
                 MODULE, words, cwd=self.folder, env=env, typed=typed, timeout=timeout
             )
         return subprocess.run(
-            [*self.within, *PROGRAM, *words],
+            [*self.within, *self.program, *words],
             check=False,
             cwd=self.folder,
             env=env,
@@ -131,7 +132,7 @@ class Maestro:
         """Start a command in the background; it is ended with the test."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
         process = subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)],
+            [*self.within, *self.program, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(),
             stderr=options.pop("stderr", subprocess.PIPE),

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import psycopg
 
 from support.maestro import Maestro
+from support.ordinary import PACKAGES, SOURCE
 from support.slurm import Slurm
 from support.waiting import wait_until
 
 HURRIED = Path(__file__).with_name("hurried")
-SOURCE = Path(__file__).parents[2] / "src"
 SLOTS = 4
 """Jobs at a time on a node."""
 STATE = "/tmp/pilots"
@@ -61,15 +61,19 @@ class Pools:
         if path:
             self.maestro.env["PATH"] = path
         # Of this process and the pilots that it submits: with it, commands begin without what is loaded for them.
-        self.maestro.env["PYTHONPATH"] = f"{HURRIED}{os.pathsep}{SOURCE}"
+        usual = dict(self.maestro.env)
+        paths = (HURRIED, SOURCE, PACKAGES)
+        self.maestro.env["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         with (self.maestro.folder / "run.log").open("a") as log:
             self.runner = self.maestro.start(
                 "pool", "run", *(names or ("mesh",)), stdout=log, stderr=log
             )
-        del self.maestro.env["PYTHONPATH"]
+        self.maestro.env = usual
         return self.runner
 
-    def task(self, jobs: int, command: str, *options: object, name: str = "work") -> str:
+    def task(
+        self, jobs: int, command: str, *options: object, name: str = "work", user: str = "ana"
+    ) -> str:
         """Create a task of so many jobs without test jobs."""
         folder = self.maestro.folder / f"{name}-configs"
         folder.mkdir()
@@ -77,14 +81,17 @@ class Pools:
             (folder / f"config.{number}.txt").write_text(f"{number}\n")
         data = self.maestro.folder / "data.txt"
         data.write_text("data\n")
-        for label, path in ((f"user.ana.{name}-configs", folder), (f"user.ana.{name}-data", data)):
+        for label, path in (
+            (f"user.{user}.{name}-configs", folder),
+            (f"user.{user}.{name}-data", data),
+        ):
             self.maestro("dataset", "create", "-n", label, "-p", path)
         self.maestro(
-            "task", "create", "-t", f"user.ana.{name}", "-c", f"user.ana.{name}-configs",
-            "-d", f"user.ana.{name}-data", "-v", self.maestro.folder, "--test-jobs", 0,
+            "task", "create", "-t", f"user.{user}.{name}", "-c", f"user.{user}.{name}-configs",
+            "-d", f"user.{user}.{name}-data", "-v", self.maestro.folder, "--test-jobs", 0,
             "--exec", f": %DATA %IN %OUT; {command}", *options,
         )  # fmt: skip
-        return f"user.ana.{name}"
+        return f"user.{user}.{name}"
 
     # What is there
 

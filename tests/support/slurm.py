@@ -187,15 +187,18 @@ def started(
     settings: Sequence[str] = (),
     proctrack: str | None = None,
     nodes: int = 4,
+    also: Sequence[Path] = (),
 ) -> Iterator[Slurm]:
     """A cluster in a new folder below `shared`, whose files its nodes see. It ends with this process.
 
     Args:
         settings: lines of slurm.conf.
         proctrack: cgroup or linuxproc; None for cgroup where it can be used.
+        also: further folders that the nodes see.
     """
     need("slurm")
     words = [str(TOOL), "run", str(folder), "--nodes", str(nodes), "--share", str(shared)]
+    words += [word for each in also for word in ("--share", str(each))]
     words += [word for line in settings for word in ("--set", line)]
     words += ["--proctrack", proctrack] if proctrack else []
     with subprocess.Popen(
