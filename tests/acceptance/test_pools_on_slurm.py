@@ -260,14 +260,13 @@ def test_a_pool_runs_the_jobs_of_its_own_account(
 def test_an_allocation_of_several_nodes_has_a_pilot_on_each_with_the_gpus_that_it_was_given(
     pools: Pools,
 ) -> None:
-    pools.create(cpus=1, gpus=1, nodes=2, max_pilots=4)
+    pools.create(cpus=1, gpus=1, nodes=2, max_pilots=2)
     pools.run()
     pools.task(6, "env > %OUT/env; sleep 1", "--queue", "gpu")
     pools.finished(6)
     pools.gone()
-    assert all(each.served for each in pools.allocations()), pools.report()
-    assert len(pools.allocations()) <= 2
-    assert {name.rpartition("-")[2] for _, _, name, _, _ in pools.attempts()} >= {"n1", "n2"}
+    assert [each.served for each in pools.allocations()] == [True]
+    assert {name.rpartition("-")[2] for _, _, name, _, _ in pools.attempts()} == {"n1", "n2"}
     found = [path.read_text() for path in pools.maestro.folder.glob("user.*/.attempts/*/1/env")]
     assert len(found) == 6
     for environment in found:
