@@ -277,6 +277,15 @@ def test_an_unknown_one_with_a_pilot_serves() -> None:
     assert (decision.submit, decision.need) == (1, 2)
 
 
+def test_a_pilot_that_never_attaches_is_not_waited_for_for_ever() -> None:
+    slow = replace(_one(0, STARTING, None), started_at=NOW - timedelta(seconds=599))
+    hung = replace(slow, started_at=NOW - timedelta(seconds=600))
+    assert decide(_situation(_jobs(1, 600), there=[slow])).submit == 0
+    assert decide(_situation(_jobs(1, 600), there=[hung])).submit == 1
+    one = replace(LIMITS, max_pilots=1)
+    assert decide(_situation(_jobs(1, 600), there=[hung], limits=one)).submit == 0
+
+
 def test_a_pilot_that_has_not_begun_its_first_job_is_waited_for() -> None:
     new = replace(
         _one(0, SERVING, None), started_at=NOW - timedelta(seconds=119), first_job_at=None

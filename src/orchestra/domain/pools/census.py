@@ -10,6 +10,8 @@ from orchestra.domain.models.pools import Allocation, AllocationState, Situation
 
 UNKNOWN_COUNTS = timedelta(minutes=10)
 """How long an allocation that the engine does not know any more is still expected to serve."""
+ATTACHES_WITHIN = timedelta(minutes=10)
+"""How long an allocation that runs is expected to serve although its pilot has not attached."""
 AT_WORK_WITHIN = timedelta(minutes=2)
 """How long after its first pilot an allocation may take until there is a pilot on each machine, and the first job."""
 
@@ -57,8 +59,10 @@ def _may_wait(allocation: Allocation) -> bool:
 
 def _is_coming(allocation: Allocation, now: datetime) -> bool:
     match allocation.state:
-        case AllocationState.SUBMITTING | AllocationState.PENDING | AllocationState.STARTING:
+        case AllocationState.SUBMITTING | AllocationState.PENDING:
             return True
+        case AllocationState.STARTING:
+            return now - (allocation.started_at or now) < ATTACHES_WITHIN
         case AllocationState.UNKNOWN:
             known_at = allocation.seen_at or allocation.submitted_at
             is_expected = not allocation.pilots and not allocation.cancelled_at
