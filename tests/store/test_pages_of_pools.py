@@ -53,6 +53,11 @@ def test_what_runs_what_is_pending_and_what_slurm_says(world: World, site: Site)
     assert shown.html.count("<rect class=") >= 6
 
 
+def test_the_overview_counts_allocations(world: World, site: Site) -> None:
+    add(world.conn, "SERVING", "RUNNING", None, jobs=True)
+    assert "1 running and 0 pending of at most 10 NOT RUN" in site.get("/").text
+
+
 def test_a_pool_is_paused_with_a_reason_and_resumed(world: World, site: Site) -> None:
     add(world.conn, "PENDING", "PENDING", "Priority", jobs=False)
     question = site.get("/pools/long/pause").text

@@ -41,6 +41,7 @@ def show(conn: psycopg.Connection, caller: Caller, owner: str | None) -> Overvie
         users.get(conn, owner)
     seen = store.read(conn, owner=owner, live=LIVE, ended=ENDED)
     nodes = node_store.everything(conn)
+    pools = {queue: prospects(conn, queue) for queue in Queue}
     facts = Facts(
         now=seen.now,
         recovery=standstill.state(conn),
@@ -50,7 +51,7 @@ def show(conn: psycopg.Connection, caller: Caller, owner: str | None) -> Overvie
         ended=seen.ended,
         pilots=node_store.pilots(conn),
         offers={queue: queues.offers(conn, queue) for queue in Queue},
-        pools={queue: prospects(conn, queue) for queue in Queue},
+        pools=pools,
         mail=mails.late(conn, None if caller.admin else caller.user.id),
     )
     lines = (TaskLine(task, estimate_end(task, seen.now)) for task in seen.live)
@@ -66,6 +67,7 @@ def show(conn: psycopg.Connection, caller: Caller, owner: str | None) -> Overvie
         nodes=len(nodes),
         nodes_online=sum(node.online for node in nodes),
         hours=last_hours(store.hourly_ends(conn), seen.now),
+        pools=tuple(each.pool for queue in Queue for each in pools[queue]),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchestra.domain.attention import Attention
 from orchestra.domain.models.overview import HourlyEnds, QueueUse
+from orchestra.domain.models.pools import Pool
 from orchestra.interface.answers.tasks import TaskLine
 
 
@@ -18,6 +19,7 @@ class Overview:
         attention: what needs a person; empty when all is well.
         live: the newest live tasks, newest first; there are `live_tasks` of them.
         hours: the jobs that ended in each of the last 24 hours, oldest first.
+        pools: those of the queue cpu first.
     """
 
     now: datetime
@@ -28,3 +30,4 @@ class Overview:
     nodes: int
     nodes_online: int
     hours: tuple[HourlyEnds, ...]
+    pools: tuple[Pool, ...] = ()
