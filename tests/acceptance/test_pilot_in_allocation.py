@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -89,6 +88,7 @@ def test_a_pilot_serves_leaves_when_idle_and_removes_its_files(
     lent.is_now(allocation, "SERVING")
     cluster.wait_for(task, TaskState.DONE)
     lent.columns(idle=2.0)
+    cluster.conn.execute("notify orchestra_node")
     assert pilot.wait(20) == 0, lent.log(allocation)
     row = lent.of(allocation)
     assert row["first_job_at"]
@@ -106,19 +106,6 @@ def test_what_ends_the_allocation_costs_no_retry(cluster: Cluster, lent: LentPil
     ((_, _, cause, *_, reason),) = cluster.attempts(task)
     assert (cause, reason) == ("closed", "ended because its allocation was ended")
     assert list(Path(task.folder).glob("**/checkpoint"))
-    _has_left(cluster, lent, allocation)
-
-
-def test_a_job_that_the_engine_signals_before_its_pilot_is_not_at_fault(
-    cluster: Cluster, lent: LentPilots
-) -> None:
-    task, allocation, pilot = _running(cluster, lent, status=143)
-    job = _pid(task)
-    os.kill(job, signal.SIGTERM)
-    wait_until(lambda: not lives(job))
-    pilot.send_signal(signal.SIGTERM)
-    assert pilot.wait(20) == 0, lent.log(allocation)
-    assert cluster.jobs(task) == [JobState.ASSIGNED], cluster.attempts(task)
     _has_left(cluster, lent, allocation)
 
 
@@ -176,11 +163,3 @@ def test_several_nodes_of_an_allocation_have_a_pilot_each(
     assert [pilot.wait(30) for pilot in pilots] == [0, 0], lent.log(allocation)
     assert lent.of(allocation)["state"] == "ENDED"
     assert lent.gone(allocation) == [True, True]
-
-
-def test_an_allocation_that_has_ended_gets_no_pilot(cluster: Cluster, lent: LentPilots) -> None:
-    allocation = lent.allocation()
-    cluster.conn.execute("update allocation set state = 'ENDED', ended_at = now()")
-    assert lent.start(allocation).wait(20) == 2
-    assert "allocation 1 of pool mesh has ended" in lent.log(allocation)
-    assert lent.gone(allocation) == []
