@@ -180,6 +180,7 @@ def measure(
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     parser = command_line(__doc__)
     parser.add_argument("--no-ops", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=500)
