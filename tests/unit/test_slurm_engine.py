@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from orchestra.domain.errors import Refused
-from orchestra.domain.models.pools import Phase, PoolSpec, Refusal, Submission
+from orchestra.domain.models.pools import Phase, Pool, PoolLimits, PoolSpec, Refusal, Submission
 from orchestra.pools.engines import EngineSilent, commands, registry
 from orchestra.pools.engines.slurm import SETTLING, SlurmEngine
+from orchestra.wiring import pools
 from support import fake_slurm
 from support.fake_slurm import UNREACHABLE, Answer, FakeSlurm
 
 ASKED = Submission(
     UUID("7fc6d3d5-f601-4473-bd12-074781420910"), PoolSpec(), None, ("true",), "/data/log", 45.0
 )
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 TIMED_OUT = Answer(
     out="",
     err="sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n",
@@ -56,6 +59,36 @@ def test_one_squeue_for_all(slurm: FakeSlurm, engine: SlurmEngine) -> None:
     assert len(slurm.calls("squeue")) == 1
     assert engine.status([]) == {}
     assert len(slurm.calls("squeue")) == 1, "nobody is asked for"
+
+
+def test_an_answer_is_good_enough_for_other_pools_for_a_while(slurm: FakeSlurm) -> None:
+    now = 0.0
+    engine = SlurmEngine({**os.environ, "PATH": slurm.path}, lambda: now, reuse=15)
+    first, second = (str(engine.submit(replace(ASKED, id=UUID(int=each)))) for each in range(2))
+    assert engine.status([first])
+    now = 14.9
+    assert set(engine.status([second])) == {second}
+    assert len(slurm.calls("squeue")) == 1
+    assert engine.status([], [ASKED.name]) == {}
+    assert len(slurm.calls("squeue")) == 2, "a submission may have been accepted since"
+    slurm.say("squeue", UNREACHABLE)
+    now = 30.0
+    with pytest.raises(EngineSilent):
+        engine.status([first])
+    assert set(engine.status([first])) == {first}
+    assert len(slurm.calls("squeue")) == 4, "no answer before a failure is used after it"
+
+
+def test_the_pools_of_a_process_share_an_engine(
+    slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Pool(1, "one", "slurm", None, None, PoolSpec(), PoolLimits(), NOW)
+    engines = pools.Engines(poll=30)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert engines.of(one) is None
+    monkeypatch.setenv("PATH", slurm.path)
+    assert engines.of(one) is engines.of(replace(one, id=2, name="two"))
+    assert engines.of(replace(one, engine="local")) is not engines.of(one)
 
 
 def test_a_submission_that_was_not_answered_is_found_by_its_name(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from orchestra.domain.models.pools import Pool
     from orchestra.pools.duty import PoolDuty
+    from orchestra.pools.engines import Engine
 
 AGAIN_AFTER = 30.0
 """Seconds after which a process looks again for pools of its account, if it had none or could not run them."""
@@ -125,11 +126,12 @@ def run_pools(
         logging.basicConfig(stream=out, format="%(asctime)s %(message)s", level=logging.INFO)
     alarm = Alarm()
     whom = serving or Serving(allow_root=settings.allow_root)
+    engines = Engines(settings.pool_poll)
     runner = PoolRunner(
         lambda: reconnect(settings, name="maestro pools"),
         stop,
         of_account(settings) if names is None else _named(names),
-        lambda pool: _duty(settings, cluster, pool, alarm.wake, whom),
+        lambda pool: _duty(settings, cluster, pool, engines, alarm.wake, whom),
         alarm,
         lasts=names is None,
     )
@@ -202,13 +204,36 @@ def of_account(settings: Settings) -> Callable[[psycopg.Connection], list[Pool]]
     return find
 
 
+class Engines:
+    """The engines of one process: its pools share them, and what they answer."""
+
+    def __init__(self, poll: float) -> None:
+        self._reuse = (
+            poll / 2
+        )  # so that each pool's questions, `poll` seconds apart, get different answers
+        self._found: dict[str, Engine] = {}
+
+    def of(self, pool: Pool) -> Engine | None:
+        """Return the engine of a pool; None if it is not here."""
+        if pool.engine not in self._found and (
+            found := engine_here(pool.engine, reuse=self._reuse)
+        ):
+            self._found[pool.engine] = found
+        return self._found.get(pool.engine)
+
+
 def _duty(
-    settings: Settings, cluster: str, pool: Pool, wake: Callable[[], None], serving: Serving
+    settings: Settings,
+    cluster: str,
+    pool: Pool,
+    engines: Engines,
+    wake: Callable[[], None],
+    serving: Serving,
 ) -> PoolDuty | None:
     """Return the duty of a pool; None if its engine is not here."""
     from orchestra.pools.duty import Means, PoolDuty
 
-    engine = engine_here(pool.engine)
+    engine = engines.of(pool)
     if engine is None:
         return None
     account, user = account_name(os.geteuid()), user_name(settings)

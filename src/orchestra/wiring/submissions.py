@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from orchestra.pools.files import AllocationFiles
 
 
-def engine_here(name: EngineName) -> Engine | None:
-    """Return an engine; None where its programs are missing."""
+def engine_here(name: EngineName, *, reuse: float = 0.0) -> Engine | None:
+    """Return an engine, whose answers about ids may be `reuse` seconds old; None where its programs are missing."""
     from orchestra.pools.engines import registry
 
-    return None if registry.missing(name, os.environ) else registry.engine(name, os.environ)
+    if registry.missing(name, os.environ):
+        return None
+    return registry.engine(name, os.environ, reuse=reuse)
 
 
 def missing_program(name: EngineName) -> str | None:

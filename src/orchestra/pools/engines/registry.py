@@ -20,8 +20,8 @@ def missing(name: EngineName, environ: Mapping[str, str]) -> str | None:
     return next((each for each in PROGRAMS if shutil.which(each, path=path) is None), None)
 
 
-def engine(name: EngineName, environ: Mapping[str, str]) -> Engine:
-    """Return an engine.
+def engine(name: EngineName, environ: Mapping[str, str], *, reuse: float = 0.0) -> Engine:
+    """Return an engine. Its answers about ids may be `reuse` seconds old.
 
     Raises:
         Refused: its commands are not on this machine.
@@ -31,4 +31,4 @@ def engine(name: EngineName, environ: Mapping[str, str]) -> Engine:
             f"Slurm is not on this machine: there is no {program} on the PATH.",
             hint="Run it where you would run sbatch.",
         )
-    return SlurmEngine(environ) if name == "slurm" else LocalEngine(environ)
+    return SlurmEngine(environ, reuse=reuse) if name == "slurm" else LocalEngine(environ)

@@ -12,6 +12,7 @@ from orchestra.domain.models.pools import EngineSays, Phase, Refusal, Submission
 from orchestra.domain.pools import sbatch_words
 from orchestra.pools.engines import EngineSilent, environments, slurm_answers, slurm_script
 from orchestra.pools.engines.commands import Said, ask
+from orchestra.pools.engines.slurm_queue import SlurmQueue
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
 
@@ -23,15 +24,24 @@ class SlurmEngine:
     """Slurm, on a machine where its commands are.
 
     Its commands run in an environment without the options that Slurm reads from variables. One `squeue` answers for all
-    jobs of this account, so that an id that Slurm has forgotten is merely left out.
+    jobs of this account, so that an id that Slurm has forgotten is merely left out, and several pools of a process can
+    share the engine and its answer.
+
+    Args:
+        reuse: seconds for which an answer of `squeue` is good enough for questions about ids.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+        self,
+        environ: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        reuse: float = 0.0,
     ) -> None:
         self._asking = environments.for_commands(environ)
         self._submitting = environments.for_pilots(environ)
         self._clock = clock
+        self._queue = SlurmQueue(self._ask_queue, reuse, clock)
         self._configured = ""
         self._silent_at: dict[str, float] = {}
 
@@ -85,10 +95,13 @@ class SlurmEngine:
         return None if said is None else Refusal(said)
 
     def status(self, ids: Collection[str], names: Collection[str] = ()) -> EngineSays:
-        """Return what `squeue` says of jobs; see `Engine`. Where some are over it also asks for their machines."""
+        """Return what `squeue` says of jobs; see `Engine`. Where some are over it also asks for their machines.
+
+        A submission without an answer may be in the queue since a moment ago, so that a name needs a new answer.
+        """
         if not ids and not names:
             return {}
-        found = slurm_answers.reports(self._queue(), ids, names)
+        found = slurm_answers.reports(self._queue.read(again=bool(names)), ids, names)
         over = {host for each in found.values() if each.phase is Phase.OVER for host in each.hosts}
         if not over or not self.kills_all:
             return found
@@ -118,7 +131,9 @@ class SlurmEngine:
 
     def cancel(self, ids: Collection[str], *, pending_only: bool) -> None:
         """Cancel jobs; see `Engine`. Other jobs that have got their ids are spared."""
-        own = set(ids) - slurm_answers.strangers(self._queue(), ids) if ids else set()
+        own = (
+            set(ids) - slurm_answers.strangers(self._queue.read(again=True), ids) if ids else set()
+        )
         if not own:
             return
         only = ["--state=PENDING"] if pending_only else []
@@ -126,7 +141,7 @@ class SlurmEngine:
         if answer.status and not slurm_answers.is_about_unknown_ids(answer.errors):
             raise EngineSilent(f"scancel: {slurm_answers.said(answer.errors)}")
 
-    def _queue(self) -> str:
+    def _ask_queue(self) -> str:
         return self._ask("squeue", "--me", "-h", "-t", "all", "-o", slurm_answers.COLUMNS).output
 
     def _ask(self, *command: str) -> Said:
