@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.pool_simulation import Burst, Engine, Outcome, PoolSimulation
 from orchestra.domain.models.pools import AllocationState, Decision, PoolLimits, Situation
+from orchestra.domain.pools.census import census
 from orchestra.domain.pools.decision import decide
 
 HOUR = 3600.0
@@ -78,8 +79,8 @@ def _check(simulation: PoolSimulation, situation: Situation, decision: Decision)
         assert waiting or len(real) < limits.min_pilots, "free slots suffice"
     if situation.back_off.not_before and situation.now < situation.back_off.not_before:
         assert not decision.submit
-        waiting = sum(each.state.is_waiting for each in situation.allocations)
-        if len(situation.allocations) < decision.need and waiting < limits.max_pending:
+        may_wait = census(situation).waiting < limits.max_pending
+        if len(situation.allocations) < decision.need and may_wait:
             assert "Slurm says" in decision.why
     assert decision.why
 
