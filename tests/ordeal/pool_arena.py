@@ -49,6 +49,8 @@ class PoolArena:
         self.most = 0
         self._start_at = 0.0
         self._runner: subprocess.Popen[str] | None = None
+        self._seen: list[slurm.Job] = []
+        self._told: list[subprocess.Popen[bytes]] = []
         self._stack = ExitStack()
         self._frozen = ExitStack()
 
@@ -82,10 +84,14 @@ class PoolArena:
             with (self.root / "run.out").open("a") as output:
                 self._runner = self.ana.start("pool", "run", POOL, stdout=output, stderr=output)
         with suppress(subprocess.SubprocessError):
-            self.most = max(self.most, len(self.slurm.live()))
+            self._seen = self.slurm.live(timeout=1.0)
+            self.most = max(self.most, len(self._seen))
 
     def close(self) -> None:
         """End everything."""
+        for told in self._told:
+            told.kill()
+            told.wait()
         for each in (self._frozen.close, self.ana.end, self._stack.close, self.database.stop):
             each()
 
@@ -99,13 +105,13 @@ class PoolArena:
         self.people.submit(self.plan.schedule.tasks[task])
 
     def _job(self, pick: float) -> slurm.Job | None:
-        with suppress(subprocess.SubprocessError):
-            jobs = self.slurm.live()
-            return jobs[int(pick * len(jobs))] if jobs else None
-        return None
+        return self._seen[int(pick * len(self._seen))] if self._seen else None
 
     def _node(self, pick: float) -> str:
-        return f"n{1 + int(pick * MOST)}"
+        """Choose a node, one on which something runs if there is one."""
+        nodes = [job.nodes for job in self._seen if job.nodes]
+        nodes = nodes or [f"n{number}" for number in range(1, MOST + 1)]
+        return nodes[int(pick * len(nodes))]
 
     def _harm(self, job: slurm.Job | None) -> str | None:
         if job:
@@ -113,33 +119,36 @@ class PoolArena:
         return job.id if job else None
 
     def _harm_node(self, node: str) -> None:
-        with suppress(subprocess.SubprocessError):
-            for job in self.slurm.live():
-                if job.nodes == node:
-                    self._harm(job)
+        for job in self._seen:
+            if job.nodes == node:
+                self._harm(job)
+
+    def _tell(self, *words: str) -> None:
+        """Run one of Slurm's commands, without waiting for a controller that hangs."""
+        null = subprocess.DEVNULL
+        env = {**os.environ, **self.slurm.env}
+        self._told.append(subprocess.Popen(words, env=env, stdin=null, stdout=null, stderr=null))
 
     def _scancel(self, pick: float) -> None:
         if job := self._harm(self._job(pick)):
-            self.slurm("scancel", job, check=False)
+            self._tell("scancel", job)
 
     def _requeue(self, pick: float) -> None:
         if job := self._harm(self._job(pick)):
-            self.slurm("scontrol", "update", f"JobId={job}", "Requeue=1", check=False)
-            self.slurm("scontrol", "requeue", job, check=False)
+            script = f"scontrol update JobId={job} Requeue=1; scontrol requeue {job}"
+            self._tell("sh", "-c", script)
 
     def _end_time(self, pick: float, seconds: float) -> None:
         if job := self._harm(self._job(pick)):
-            self.slurm(
-                "scontrol", "update", f"JobId={job}", f"EndTime=now+{seconds:.0f}", check=False
-            )
+            self._tell("scontrol", "update", f"JobId={job}", f"EndTime=now+{seconds:.0f}")
 
     def _drain(self, pick: float, seconds: float) -> None:
         node = f"NodeName={self._node(pick)}"
-        self.slurm("scontrol", "update", node, "State=DRAIN", "Reason=ordeal", check=False)
+        self._tell("scontrol", "update", node, "State=DRAIN", "Reason=ordeal")
         self._later(seconds, lambda: self._undrain(node))
 
     def _undrain(self, node: str) -> None:
-        self.slurm("scontrol", "update", node, "State=RESUME", check=False)
+        self._tell("scontrol", "update", node, "State=RESUME")
 
     def _kill_slurmd(self, pick: float, seconds: float) -> None:
         node = self._node(pick)

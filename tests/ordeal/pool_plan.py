@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestra.domain.models.tasks import Resources
-from ordeal.schedule import Schedule, Step, TaskPlan, a_task, moments
+from ordeal.schedule import JobPlan, Schedule, Step, TaskPlan, a_task, moments
 
 CPUS = 4
 """What each allocation has: a whole node of the cluster."""
@@ -32,7 +32,7 @@ def plan(seed: int, seconds: float) -> PoolPlan:
     by_cgroup = dice.random() < 0.7
     tasks: list[TaskPlan] = []
     steps: list[Step] = []
-    for at in moments(dice, seconds, 2.5):
+    for at in moments(dice, seconds, 3.0):
         steps.append(Step(at, "submit", {"task": len(tasks)}))
         tasks.append(_task(dice, f"t{len(tasks)}"))
     harms = moments(dice, seconds, 2.0, first=4.0)
@@ -43,8 +43,12 @@ def plan(seed: int, seconds: float) -> PoolPlan:
 
 
 def _task(dice: Dice, name: str) -> TaskPlan:
-    cpus = dice.choice((1, 1, 1, 2, CPUS))
-    return replace(a_task(dice, name), queue="cpu", resources=Resources(cpus))
+    resources = Resources(dice.choice((1, 1, 1, 2, CPUS)))
+    if dice.random() < 0.5:
+        return replace(a_task(dice, name), queue="cpu", resources=resources)
+    # Long enough that all nodes are busy; nothing that happens to them costs one of these a retry.
+    seconds = (round(dice.uniform(1.0, 6.0), 2) for _ in range(dice.randint(8, 16)))
+    return TaskPlan(name, tuple(JobPlan(each) for each in seconds), resources=resources)
 
 
 def _harm(dice: Dice, at: float, *, by_cgroup: bool) -> Step:

@@ -55,7 +55,7 @@ class Slurm:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=options.pop("timeout", 30),
             **options,
         )
         return done.stdout.strip()
@@ -64,15 +64,15 @@ class Slurm:
         """Submit lines of shell; return the job's id."""
         return self("sbatch", "--parsable", "--output=/dev/null", *words, f"--wrap={script}")
 
-    def jobs(self) -> dict[str, Job]:
+    def jobs(self, **options: Any) -> dict[str, Job]:
         """Return all jobs that Slurm still knows, by their ids."""
-        lines = self("squeue", "-h", "-t", "all", "-o", "%i|%j|%T|%r|%N|%e").splitlines()
+        lines = self("squeue", "-h", "-t", "all", "-o", "%i|%j|%T|%r|%N|%e", **options).splitlines()
         jobs = [Job(*line.split("|")) for line in lines]
         return {job.id: job for job in jobs}
 
-    def live(self) -> list[Job]:
+    def live(self, **options: Any) -> list[Job]:
         """Return the jobs that are not over, by their age; those that are completing are not over."""
-        found = [job for job in self.jobs().values() if job.state not in OVER]
+        found = [job for job in self.jobs(**options).values() if job.state not in OVER]
         return sorted(found, key=lambda job: int(job.id))
 
     def wait_for(self, job: str, *states: str, timeout: float = 30) -> Job:
