@@ -42,7 +42,7 @@ def watched(slurm: Slurm) -> Iterator[list[int]]:
 
     def look() -> None:
         while not over.wait(0.3):
-            counts.append(len(slurm.live()))
+            counts.append(sum(job.state != "COMPLETING" for job in slurm.live()))
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -85,7 +85,10 @@ class PoolArena:
                 self._runner = self.ana.start("pool", "run", POOL, stdout=output, stderr=output)
         with suppress(subprocess.SubprocessError):
             self._seen = self.slurm.live(timeout=1.0)
-            self.most = max(self.most, len(self._seen))
+        # Slurm may have lost sight of a machine whose pilot has left.
+        with self.database.connection() as conn:
+            rows = conn.execute("select from allocation where ended_at is null").rowcount
+        self.most = max(self.most, rows)
 
     def close(self) -> None:
         """End everything."""
