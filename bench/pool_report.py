@@ -127,7 +127,9 @@ def section(found: Found, works: Mapping[str, Work], idle: float | None) -> Sect
         ]
         for kind, title, value in charts
     }
-    return Section("pools", "Pools on Slurm", INTRO, tables, (_idle(idle), SHARED, REAL), bars)
+    return Section(
+        "pools", "Pools on Slurm", INTRO, tables, (_idle(idle), SHARED, REAL, *_limits(found)), bars
+    )
 
 
 def _idle(seconds: float | None) -> str:
@@ -137,6 +139,21 @@ def _idle(seconds: float | None) -> str:
         "HyperQueue gives back a node that was idle for 5 min, a pool one that was for 2 min. With "
         "`python -m bench.pools --idle 30` both wait as long."
     )
+
+
+def _limits(found: Found) -> list[str]:
+    """Explain what limits the rate of no-ops, if its bound is missed."""
+    if not {POOL, ARRAY} <= set(found):
+        return []
+    ours, peer = found[POOL][NO_OPS].rate, found[ARRAY][NO_OPS].rate
+    if ours >= FASTER * peer:
+        return []
+    limit = (
+        f"The limit of the no-ops is the processors. {FASTER:.0f} times the array's rate would be "
+        f"{number(FASTER * peer)} jobs/s, and *Jobs per second on one node* shows how many a bare loop of posix_spawn "
+        "starts here. This Slurm has nothing else to do, keeps no accounts, and has its nodes on the same machine."
+    )
+    return [limit]
 
 
 def _row(name: str, run: Run) -> tuple[str, ...]:

@@ -36,6 +36,9 @@ def test_its_section_says_which_bounds_are_kept() -> None:
         )
     }
     made = section(found, works, None)
+    assert not any("The limit of the no-ops" in note for note in made.notes)
+    found[POOL][NO_OPS] = run(works[NO_OPS], 107.5, Held(104.0, 140.0, 4))
+    assert "50 times the array's rate would be 500 jobs/s" in section(found, works, None).notes[-1]
     bounds = {row[0].partition(":")[2].strip(): row[1:] for row in made.tables[-1][1]}
     assert bounds == {
         "at least 50 x the array's jobs/s": ("50.0 x", "kept"),
