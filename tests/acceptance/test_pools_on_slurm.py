@@ -187,13 +187,14 @@ def test_a_submission_that_is_answered_too_late_is_found_by_its_name(
         Answer(late=60),
         Answer(out="", err="sbatch: error: Unable to contact slurm controller\n", status=1),
     )
-    pools.create(max_pilots=2, cpus=2)
+    pools.create(max_pilots=1)
     pools.run(path=before.path)
-    pools.task(16, "sleep 1")
-    pools.finished(16)
-    pools.gone()
-    assert len(before.calls("sbatch")) == len(pools.slurm.jobs()) == len(pools.allocations())
-    assert all(each.served for each in pools.allocations())
+    for name, done in (("late", 4), ("false", 8)):
+        pools.task(4, "true", name=name)
+        pools.finished(done)
+        pools.gone()
+    assert len(before.calls("sbatch")) == len(pools.slurm.jobs()) == 2
+    assert [each.served for each in pools.allocations()] == [True, True]
 
 
 def test_the_process_that_submits_is_killed_at_any_moment(pools: Pools) -> None:
