@@ -19,8 +19,9 @@ from ordeal.pool_arena import PoolArena
 from ordeal.pool_plan import CPUS, PoolPlan
 from ordeal.trial import Verdict
 
-REST, LEAVE = 150.0, 60.0
-"""Seconds that the work has to end after the last fault, and the pilots to leave after it."""
+REST, LEAVE = 240.0, 60.0
+"""Seconds that the work has to end after the last fault, and the pilots to leave after it: Slurm starts a job again
+no earlier than two minutes after it was requeued."""
 
 
 class PoolOrdeal:
