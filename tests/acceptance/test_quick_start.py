@@ -17,7 +17,7 @@ SHOW = """
 import os, signal, sys
 print(sys.argv[1:], os.getcwd(), sys.path[0], sorted(os.environ.items()), sys.stdin.read(), __name__)
 print(sys.stdout.encoding, signal.getsignal(signal.SIGINT), sorted(os.listdir("/proc/self/fd")))
-print("é", "orchestra" in sys.modules, file=sys.stderr)
+print("é", "orchestra.cli" in sys.modules, file=sys.stderr)
 sys.stdout.flush()
 if sys.argv[1] == "kill":
     os.kill(os.getpid(), signal.SIGTERM)

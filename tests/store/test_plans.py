@@ -382,8 +382,11 @@ def test_the_allocations_of_a_pool_are_found_by_their_indexes(crowded: World) ->
             "select gen_random_uuid(), p.id, n::text, 'ENDED', now() - n * interval '1 minute', now(), now() "
             "from pool p, generate_series(1, 1000) n"
         )
-        crowded.conn.execute("analyze allocation")
-        crowded.conn.execute("set local enable_seqscan = off")  # there are few nodes
+        crowded.conn.execute(
+            "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max, pool_id, allocation_id, gone_at) "
+            "select 'gone-' || id, 1, 1, 0, 0, pool_id, id, now() from allocation limit 10000"
+        )
+        crowded.conn.execute("analyze allocation, node")
         pool = crowded._one("select min(id) from pool")
         ids = [row[0] for row in crowded.conn.execute("select id from allocation limit 10")]
         for name, index in (
