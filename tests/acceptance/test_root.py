@@ -17,6 +17,7 @@ from orchestra.pilot.options import PilotOptions, pilot_hello
 from orchestra.store.postgres import embedded
 from orchestra.wiring.pilot import PilotSpec
 from support.maestro import Maestro
+from support.waiting import wait_until
 from support.world import World
 
 pytestmark = pytest.mark.needs("root")
@@ -66,6 +67,7 @@ def test_the_option_allows_it_and_goes_to_successors(shared: Maestro) -> None:
     assert '"--allow-root"' in shared.line("pilot install -n gauss --print --allow-root").out
     assert "online" in shared.line("pilot run -n gauss --detach --allow-root").out
     shared.line("pilot stop -n gauss --now --yes")
+    wait_until(lambda: shared.line("pilot list -o json").json[0]["state"] == "offline")
     spec = PilotSpec("gauss", allow_root=True)
     assert "--allow-root" in spec.command()
 
