@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -29,18 +27,8 @@ from orchestra.interface.nodes import GetNode
 from orchestra.interface.problems import status_of
 from orchestra.web.forms import Form, posted
 from orchestra.web.pages.nodes import may_stop
+from orchestra.web.questions import Question
 from orchestra.web.rendering import go, page
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a page asks before it changes a node. `fields` names what the form has besides its button."""
-
-    question: str
-    consequences: tuple[str, ...]
-    button: str
-    kind: str = "primary"
-    fields: tuple[Literal["reason", "at", "now", "force"], ...] = ()
 
 
 def _jobs(node: Node, verb: str, verbs: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
@@ -24,18 +23,8 @@ from orchestra.interface.pool_changes import (
 from orchestra.interface.pools import ShowPool
 from orchestra.interface.problems import status_of
 from orchestra.web.forms import Form, posted
+from orchestra.web.questions import Question
 from orchestra.web.rendering import go, page
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a page asks before it changes a pool. `fields` names what the form has besides its button."""
-
-    question: str
-    consequences: tuple[str, ...]
-    button: str
-    kind: str = "primary"
-    fields: tuple[str, ...] = ()
 
 
 def _pause(pool: Pool) -> Question:
